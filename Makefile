@@ -4,6 +4,9 @@ PORT ?= 8000
 WORKERS ?= logical
 STEPS ?= 200000
 SEED ?= random
+# Of make rehearse: rows in each hot table, seconds before and after.
+ROWS ?= 200000
+DURATION ?= 10
 PYTEST = $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
 # Hostile values, roles, money, rows that cannot be written, poolers.
 ATTACK = tests/test_unstorable.py tests/test_lost_zones.py tests/test_bad_rows.py tests/test_pooler.py \
@@ -15,7 +18,7 @@ ATTACK = tests/test_unstorable.py tests/test_lost_zones.py tests/test_bad_rows.p
 	tests/admin/test_addresses.py tests/admin/test_export_requests.py tests/admin/test_headers.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-oldest test-all attack soak lint format types migrations migrate shell messages lock clean
+.PHONY: help setup run test test-slow test-oldest test-all attack soak rehearse lint format types migrations migrate shell messages lock clean
 
 help:  ## print this list
 	@echo "Targets:"
@@ -48,6 +51,9 @@ attack: setup  ## hostile values, roles and poolers (pgbouncer from apt; without
 soak: setup  ## random sequences of booking services, 200,000 steps (STEPS=…; SEED=… repeats a failure; Ctrl-C stops)
 	@exec env MACHINE_STEPS="$(STEPS)" MACHINE_SEED="$(SEED)" $(PYTHON) -m pytest tests/booking/test_machine.py $(ARGS)
 
+rehearse: setup  ## migrate a filled copy of the last release while its programs run (ROWS=… DURATION=…; Ctrl-C stops)
+	@exec $(PYTHON) tools/rehearse.py --rows "$(ROWS)" --duration "$(DURATION)" $(ARGS)
+
 lint: setup  ## ruff (rules, format) the structure (direction of imports, circles, long modules), the language
 	@echo "== ruff check"
 	@$(PYTHON) -m ruff check .
@@ -62,9 +68,11 @@ types: migrations  ## mypy on the whole application
 	@echo "== mypy"
 	@$(PYTHON) -m mypy
 
-migrations: lint  ## check for missing migrations
+migrations: lint  ## check for missing migrations; squawk reads the SQL of those that no release has
 	@echo "== missing migrations"
 	@$(PYTHON) -W error::RuntimeWarning manage.py makemigrations --check --dry-run
+	@echo "== squawk"
+	@$(PYTHON) tools/squawk.py
 
 format: setup  ## format the code with ruff
 	@$(PYTHON) -m ruff check --fix .

@@ -294,6 +294,7 @@ SESSION_STATE = re.compile(
 MAY_USE_IT = {
     "ebalance/dev/management/commands/run.py": "refuses a pooler, and closes its connection",
     "ebalance/db/runner/session.py": "of migrate, which refuses a pooler",
+    "ebalance/db/schema/exposures.py": "grants the lock of migrate to the owner",
     "identity/migrations/sql/0001_functions.sql": "ticks of uuid7(), right in any session",
 }
 

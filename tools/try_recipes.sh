@@ -1,7 +1,7 @@
 #!/bin/sh
-# Follow two recipes of CONTRIBUTING.md in a fresh clone: a column (services.languages) and a status
-# (leads: on_hold). Runs the checks of each step, then prints the changed files. Exits 1 at the first
-# failed check. The clone has the last commit, and uses .venv of this checkout if there is one.
+# Follow recipes of CONTRIBUTING.md in a fresh clone: a column (services.languages), a status (leads:
+# on_hold), then NOT NULL, an index and its removal. Runs the checks of each step, and prints the
+# changed files of the first two. Exits 1 at the first failed check. The clone has the last commit, and uses .venv of this checkout if there is one.
 #
 #     sh tools/try_recipes.sh [FOLDER]      # FOLDER keeps the clone; otherwise it is temporary
 set -eu
@@ -44,16 +44,32 @@ path.write_text(text.replace(old, new), encoding="utf-8")
 PYTHON
 }
 
-# Replace the first comment of a generated migration by a docstring.
+# Complete the docstring of a written migration.
 docstring() { # FILE TEXT
     .venv/bin/python - "$@" <<'PYTHON'
 import sys
 from pathlib import Path
 
 path, text = Path(sys.argv[1]), sys.argv[2]
-_comment, _newline, code = path.read_text(encoding="utf-8").partition("\n")
-path.write_text(f'"""{text}\n"""\n{code}', encoding="utf-8")
+_before, skeleton, code = path.read_text(encoding="utf-8").split('"""', 2)
+if "TODO" not in skeleton:
+    sys.exit(f"{path}: makemigrations wrote no docstring to complete")
+path.write_text(f'"""{text}\n"""{code}', encoding="utf-8")
 PYTHON
+}
+
+# The checks of "Write a migration".
+check_migration() { # FILE OPERATION…
+    target format
+    file=$1
+    shift
+    for operation in "$@"; do
+        grep -q "$operation(" "$file" || { echo "$file: no $operation" >&2 && exit 1; }
+    done
+    manage makemigrations --check --dry-run
+    .venv/bin/python tools/squawk.py
+    check tests/db/test_migration_files.py
+    check tests/runner/test_releases.py -k note
 }
 
 translate() { # TEXT RUSSIAN
@@ -90,12 +106,12 @@ manage check
 
 step "column 2: the migration"
 manage makemigrations booking --name service_languages
-docstring booking/migrations/*_service_languages.py "The languages of a session, in the audit log.
+made=$(echo booking/migrations/*_service_languages.py)
+docstring "$made" "The languages of a session, in the audit log.
 
-Rollback note: unapplying drops the languages of all services."
-target format
-manage makemigrations --check --dry-run
-check tests/db/test_migration_files.py
+Rollback note: run \`ALTER TABLE services DROP COLUMN languages\` after the audit triggers of the
+previous release; the languages of all services are lost."
+check_migration "$made" AddField AddCheck AddTrigger
 
 step "column 3: the data model"
 edit tests/db/data_model.txt 'reschedule_max_count  int?
@@ -137,35 +153,16 @@ edit crm/models/leads.py '        INACTIVE = "inactive", _("inactive")' '       
 edit crm/models/leads.py 'STAFF_STATUSES = ("follow_up_needed", "inactive")' 'STAFF_STATUSES = ("follow_up_needed", "on_hold", "inactive")'
 manage check
 
-step "status 2: the migrations"
+step "status 2: the migration"
 manage makemigrations crm --name lead_on_hold
 made=$(echo crm/migrations/*_lead_on_hold.py)
 docstring "$made" "Leads may be on hold.
 
-Rollback note: set status to follow_up_needed where it is on_hold; the difference is lost."
-edit "$made" 'from django.db import migrations, models' 'from django.contrib.postgres.operations import AddConstraintNotValid
-from django.db import migrations, models'
-edit "$made" 'migrations.AddConstraint(' 'AddConstraintNotValid('
-name=$(basename "$made" .py)
-number=$(printf '%04d' $((1${name%%_*} - 10000 + 1)))
-cat >"crm/migrations/${number}_lead_on_hold_valid.py" <<MIGRATION
-"""Check the rows that existed before leads could be on hold.
-
-Rollback note: nothing is undone; the constraint stays as it is.
-"""
-
-from django.contrib.postgres.operations import ValidateConstraint
-from django.db import migrations
-
-
-class Migration(migrations.Migration):
-    dependencies = [("crm", "$name")]
-
-    operations = [ValidateConstraint("lead", "leads_status_in_set")]
-MIGRATION
-target format
-manage makemigrations --check --dry-run
-check tests/db/test_migration_files.py
+Rollback note: run \`UPDATE leads SET status = 'follow_up_needed' WHERE status = 'on_hold'\`; it is
+lost which leads were on hold."
+check_migration "$made" ReplaceCheck
+manage schema --write
+check tests/db/test_schema_listing.py
 
 step "status 3: the data model"
 edit tests/db/data_model.txt 'completed_session follow_up_needed inactive}' 'completed_session follow_up_needed on_hold inactive}'
@@ -181,3 +178,51 @@ commit_changes "Let leads be on hold"
 step "conventions of all tables"
 check -m "not slow" tests/db/test_conventions.py tests/test_every_rule.py
 target lint
+
+# ---- NOT NULL, an index and its removal: their migrations --------------------------------------
+
+step "NOT NULL"
+manage makemigrations booking --empty --name fill_languages
+made=$(echo booking/migrations/*_fill_languages.py)
+docstring "$made" "Fill the languages of services.
+
+Rollback note: run \`UPDATE services SET languages = NULL\`; the languages are lost."
+edit "$made" 'from django.db import migrations' 'from django.db import migrations
+
+from ebalance.db.operations import Backfill'
+edit "$made" 'operations = [
+' "operations = [
+        Backfill(\"services\", set=\"languages = 'ru'\", where=\"languages IS NULL\"),
+"
+check_migration "$made" Backfill
+edit booking/models/services.py '        null=True,
+        blank=True,
+        db_comment=p0("languages' '        db_comment=p0("languages'
+manage makemigrations booking --name languages_required
+made=$(echo booking/migrations/*_languages_required.py)
+docstring "$made" "Each service has languages.
+
+Rollback note: run \`ALTER TABLE services ALTER languages DROP NOT NULL\`; nothing is lost."
+check_migration "$made" SetNotNull
+
+step "an index"
+edit booking/models/services.py '        indexes = [' '        indexes = [
+            rules.Index("services_by_price", "price_amount", serves="the list by price"),'
+manage makemigrations booking --name services_by_price
+made=$(echo booking/migrations/*_services_by_price.py)
+docstring "$made" "The list of services by price.
+
+Rollback note: run \`DROP INDEX CONCURRENTLY services_by_price\`; nothing is lost."
+check_migration "$made" AddIndexConcurrently
+
+step "a dropped index"
+edit booking/models/services.py '
+            rules.Index("services_by_price", "price_amount", serves="the list by price"),' ''
+manage makemigrations booking --name no_list_by_price | tee output
+grep "Check its Contract" output
+made=$(echo booking/migrations/*_no_list_by_price.py)
+docstring "$made" "No list of services by price.
+
+Rollback note: run \`CREATE INDEX CONCURRENTLY services_by_price ON services (price_amount)\`; nothing
+is lost."
+check_migration "$made" Contract RemoveIndexConcurrently

@@ -1,16 +1,37 @@
-"""A migration autodetector that folds the triggers of a new model into its CreateModel.
+"""The migration autodetector of this project.
 
-pgtrigger would write one AddTrigger per trigger, each of which makes ``migrate`` render the
-model state again. Tables made in one step migrate several times faster.
+It puts the triggers of a new model into its CreateModel. pgtrigger would write one AddTrigger per
+trigger, each of which makes ``migrate`` render the model state again. Tables made in one step
+migrate several times faster. Changes of stored tables get the forms that production accepts.
 """
 
+from typing import Any
+
+from django.db import models
 from django.db.migrations.autodetector import MigrationAutodetector
 from pgtrigger.migrations import MigrationAutodetectorMixin
 
+from ebalance.db.runner.safe_forms import make_safe
 
-class FoldingAutodetector(MigrationAutodetectorMixin, MigrationAutodetector):
+
+class SafeAutodetector(MigrationAutodetectorMixin, MigrationAutodetector):
     new_model_keys: set[tuple[str, str]]
     old_model_keys: set[tuple[str, str]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # No question for a value of rows that exist: a Backfill sets it, beside the clients.
+        questioner: Any = self.questioner
+        questioner.ask_not_null_addition = lambda *_: None
+        questioner.ask_not_null_alteration = lambda *_: models.NOT_PROVIDED
+
+    def changes(self, graph, *args, **kwargs):
+        changes = super().changes(graph, *args, **kwargs)
+        last = dict(graph.leaf_nodes())
+        for app_label, migrations in changes.items():
+            for migration in migrations:
+                make_safe(migration, self.from_state, last.get(app_label))
+        return changes
 
     def generate_created_models(self):
         super(MigrationAutodetectorMixin, self).generate_created_models()

@@ -142,7 +142,7 @@ def test_not_null_changes_nothing_else_and_needs_filled_rows(parcels: Project) -
     assert parcels.refusal() == ""
 
 
-def test_violated_rule_says_what_to_do(parcels: Project) -> None:
+def test_violated_rule_is_refused_until_rows_change(parcels: Project) -> None:
     parcels.execute("UPDATE parcels SET weight = -5 WHERE id = 3")
     parcels.add("booking", "0391_check", ADD_CHECK)
     assert "Change the rows that violate it, and run the command again" in parcels.refusal()

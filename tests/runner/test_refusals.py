@@ -187,6 +187,36 @@ REFUSALS = [
         before='migrations.RunSQL("ALTER TABLE services ADD COLUMN old text", "")',
     ),
     Refusal(
+        "take back a privilege that everyone has by default",
+        'migrations.RunSQL("REVOKE EXECUTE ON FUNCTION is_code(text) FROM PUBLIC", "")',
+        "takes back PUBLIC=X on function is_code(value text)",
+        "Contract(",
+        CONTRACT.format(', drops=["grant is_code(value text)"]')
+        + 'migrations.RunSQL("REVOKE EXECUTE ON FUNCTION is_code(text) FROM PUBLIC", "")',
+        in_plan=False,
+        before=f'migrations.AddField("service", "other", {TEXT})',
+    ),
+    Refusal(
+        "take the schema away",
+        'migrations.RunSQL("REVOKE USAGE ON SCHEMA public FROM PUBLIC", "")',
+        "takes back PUBLIC=U on schema public",
+        "Contract(",
+        CONTRACT.format(', drops=["grant public"]')
+        + 'migrations.RunSQL("REVOKE USAGE ON SCHEMA public FROM PUBLIC", "")',
+        in_plan=False,
+        before=f'migrations.AddField("service", "other", {TEXT})',
+    ),
+    Refusal(
+        "drop a sequence",
+        'migrations.RunSQL("DROP SEQUENCE tickets", "")',
+        "drops sequence tickets",
+        "Contract(",
+        CONTRACT.format(', drops=["sequence tickets"]')
+        + 'migrations.RunSQL("DROP SEQUENCE tickets", "")',
+        in_plan=False,
+        before='migrations.RunSQL("CREATE SEQUENCE tickets", "")',
+    ),
+    Refusal(
         "delete rows",
         'migrations.RunSQL("DELETE FROM drafts", "")',
         "deletes 3 rows of table drafts",

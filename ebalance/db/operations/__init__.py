@@ -27,3 +27,7 @@ __all__ = [
     "ReplaceFunction",
     "SetNotNull",
 ]
+
+for _name in __all__:
+    # Migrations name the package: its modules may be divided in another way later.
+    globals()[_name].__module__ = __name__

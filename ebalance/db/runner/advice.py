@@ -13,6 +13,9 @@ CONSTRAINT = (
 CHANGED_CHECK = (
     "Write ReplaceCheck from ebalance.db.operations: the new rule holds before the old one goes."
 )
+CHANGED_RULE = (
+    "Add the rule under another name, and drop this one with a Contract in a later release."
+)
 NOT_NULL = "Write SetNotNull from ebalance.db.operations, after a Backfill of the empty rows."
 REQUIRED_COLUMN = (
     "Clients of the previous release cannot insert a row. Give the column a db_default, or add it "

@@ -49,10 +49,14 @@ class Finding:
 
 
 class Comparison:
-    """The schema before a step; ``findings()`` compares it with the present one."""
+    """The schema before a step; ``findings()`` compares it with the present one.
 
-    def __init__(self, cursor: Any):
+    ``new_tables``: made by an earlier step of the same migration; no client uses them.
+    """
+
+    def __init__(self, cursor: Any, new_tables: Collection[str] = ()):
         self._cursor = cursor
+        self._new_tables = new_tables
         self.before: Objects = read_objects(cursor)
         self._rows = read_row_counts(cursor)
         self.new: list[Object] = []  # after findings()
@@ -76,7 +80,8 @@ class Comparison:
     # -- new objects ----------------------------------------------------------------------------
 
     def _is_old_table(self, oid: int) -> bool:
-        return Key("pg_class", oid, 0) in self.before
+        table = self.before.get(Key("pg_class", oid, 0))
+        return table is not None and table.name not in self._new_tables
 
     def _new(self, written: Objects) -> Iterator[Finding]:
         for key, new in written.items():

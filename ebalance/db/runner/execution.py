@@ -42,15 +42,23 @@ class StepRunner:
 
     ``compares``: compare the schema before and after each step; not for a first installation.
     ``is_strict``: roll a step back for what should not be done; else ``write`` a warning.
+    ``new_tables``: made by the same migration, so that no client uses them.
     """
 
     def __init__(
-        self, connection: Any, *, compares: bool, is_strict: bool, write: Callable[[str], object]
+        self,
+        connection: Any,
+        *,
+        compares: bool,
+        is_strict: bool,
+        write: Callable[[str], object],
+        new_tables: Collection[str] = (),
     ):
         self.connection = connection
         self.compares = compares
         self.is_strict = is_strict
         self.write = write
+        self.new_tables = new_tables
 
     def run(
         self, name: str, step: Step, declared: Collection[str], record: Callable[[], object]
@@ -90,7 +98,8 @@ class StepRunner:
     def _run_in_transaction(
         self, step: Step, declared: Collection[str], record: Callable[[], object]
     ) -> None:
-        tables = [] if step.is_validation else locked_tables(step.sql)
+        limited = self.compares and not step.is_validation
+        tables = locked_tables(step.sql) if limited else []
         for attempt, timeout in enumerate(LOCK_TIMEOUTS, 1):
             try:
                 # Clients may lock the tables in the other order.
@@ -118,7 +127,7 @@ class StepRunner:
         timeout: int,
     ) -> None:
         with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
-            comparison = Comparison(cursor) if self.compares else None
+            comparison = Comparison(cursor, self.new_tables) if self.compares else None
             limits = ""
             if comparison:
                 old = {each.name for each in comparison.before.values() if each.kind == "table"}

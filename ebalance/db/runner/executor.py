@@ -14,7 +14,14 @@ from .contracts import faults_of_contract
 from .execution import StepRunner
 from .plan import PlanExaminer, contracts_of
 from .production import is_production
-from .recording import NeedsDatabase, Step, is_stepwise, reading_only, record_steps
+from .recording import (
+    NeedsDatabase,
+    Step,
+    is_stepwise,
+    new_tables,
+    reading_only,
+    record_steps,
+)
 from .releases import changed_files, released_files, rollback_note
 
 STEPS_TABLE = "public.migration_steps"
@@ -105,7 +112,7 @@ class Executor(MigrationExecutor):
         try:
             stored = self._tables() if self.is_installed else None
             with reading_only(self.connection):
-                steps, state = record_steps(migration, state, self.connection, stored)
+                steps, after = record_steps(migration, state, self.connection, stored)
         except NeedsDatabase:
             if is_stepwise(migration):
                 raise CommandError(
@@ -113,22 +120,23 @@ class Executor(MigrationExecutor):
                     "writes to the database itself. Write it in a migration of its own. Nothing "
                     "was changed by this migration."
                 ) from None
-            steps, state = self._live_step(migration, state)
-        self._run(migration, steps)
+            steps, after = self._live_step(migration, state)
+        self._run(migration, steps, new_tables(state, after))
         if self.progress_callback:
             self.progress_callback("apply_success", migration, fake)
-        return state
+        return after
 
     def unapply_migration(self, state, migration, fake=False):
         migration.atomic = not is_stepwise(migration)
         return super().unapply_migration(state, migration, fake)
 
-    def _run(self, migration: Any, steps: list[Step]) -> None:
+    def _run(self, migration: Any, steps: list[Step], new: set[str]) -> None:
         runner = StepRunner(
             self.connection,
             compares=self.is_installed,
             is_strict=self.is_strict,
             write=self.write,
+            new_tables=new,
         )
         done = self._steps_done(migration) if len(steps) > 1 else {}
         for number, step in enumerate(steps, 1):
@@ -145,6 +153,8 @@ class Executor(MigrationExecutor):
                 else partial(self._record_step, migration, number, step)
             )
             of = f", step {number} of {len(steps)}," if len(steps) > 1 else ""
+            if step.is_concurrent or step.is_validation:
+                self.write(f"{migration}{of} takes as long as its table demands: {step.sql[:100]}")
             runner.run(f"{migration}{of}", step, self.declared.get(migration, set()), record)
         if not steps or len(steps) in done:
             with transaction.atomic(using=self.connection.alias):

@@ -11,13 +11,16 @@ from ebalance.db.schema import grants, roles
 
 from .comparison import Comparison
 
+# Indexes, constraints and triggers belong to their table and have no privileges.
+KINDS = {"table", "column", "view", "sequence", "function", "type"}
+
 
 def grant_new(cursor: Any, comparison: Comparison) -> None:
     """Give new objects to the owner, and grant the other roles what the models derive.
 
     Does nothing while the roles do not exist, or if the session does not belong to the owner.
     """
-    if not comparison.new:
+    if not any(each.kind in KINDS for each in comparison.new):
         return
     cursor.execute("SELECT count(*) = 3 FROM pg_roles WHERE rolname = ANY (%s)", [[*grants.ROLES]])
     if cursor.fetchone() == (False,):

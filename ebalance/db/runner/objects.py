@@ -22,7 +22,9 @@ class Key(NamedTuple):
 class Object(NamedTuple):
     """An object of the schema ``public``. ``facts`` depend on its kind, see QUERY."""
 
-    kind: str  # table, column, index, constraint, trigger and others, see QUERY
+    # table, column, index, constraint, trigger, function, sequence, view, policy, type, schema,
+    # database
+    kind: str
     name: str
     table: int  # oid of its table, or 0
     facts: dict[str, Any]
@@ -40,11 +42,11 @@ SELECT 'pg_class', c.oid::bigint, 0,
        CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'view'
                       ELSE 'table' END,
        c.relname::text, c.oid::bigint,  -- the type name would cut all names to 63 bytes
-       jsonb_build_object('file', c.relfilenode::bigint, 'is_partition', c.relispartition,
-                          'acl', coalesce(c.relacl, acldefault(
-                              CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END,
-                              c.relowner))::text[],
-                          'row_security', c.relrowsecurity::int + c.relforcerowsecurity::int)
+       jsonb_build_object(
+           'file', c.relfilenode::bigint, 'is_partition', c.relispartition,
+           'row_security', c.relrowsecurity::int + c.relforcerowsecurity::int,
+           'acl', coalesce(c.relacl, acldefault(
+               CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))::text[])
 FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
   AND {written[c]}
@@ -80,6 +82,14 @@ SELECT 'pg_trigger', t.oid::bigint, 0, 'trigger', c.relname || '.' || t.tgname, 
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE c.relnamespace = 'public'::regnamespace AND {written[t]}
 UNION ALL
+SELECT 'pg_namespace', n.oid::bigint, 0, 'schema', n.nspname, 0,
+       jsonb_build_object('acl', coalesce(n.nspacl, acldefault('n', n.nspowner))::text[])
+FROM pg_namespace n WHERE n.nspname = 'public' AND {written[n]}
+UNION ALL
+SELECT 'pg_database', d.oid::bigint, 0, 'database', d.datname, 0,
+       jsonb_build_object('acl', coalesce(d.datacl, acldefault('d', d.datdba))::text[])
+FROM pg_database d WHERE d.datname = current_database() AND {written[d]}
+UNION ALL
 SELECT 'pg_policy', y.oid::bigint, 0, 'policy', c.relname || '.' || y.polname, c.oid::bigint, '{{}}'
 FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
 WHERE c.relnamespace = 'public'::regnamespace AND {written[y]}
@@ -95,13 +105,8 @@ SELECT 'pg_proc', p.oid::bigint, 0, 'function',
                           'acl', coalesce(p.proacl, acldefault('f', p.proowner))::text[])
 FROM pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND {written[p]}
-UNION ALL
-SELECT 'pg_namespace', n.oid::bigint, 0, 'schema', n.nspname, 0,
-       jsonb_build_object('acl', coalesce(n.nspacl, acldefault('n', n.nspowner))::text[])
-FROM pg_namespace n
-WHERE n.nspname = 'public' AND {written[n]}
 """
-ALIASES = "caiktpyen"
+ALIASES = "caiktndyep"
 ALL = QUERY.format(written=dict.fromkeys(ALIASES, "true"))
 WRITTEN = QUERY.format(
     written={alias: f"age({alias}.xmin) <= 0" for alias in ALIASES},

@@ -17,15 +17,12 @@ from django.db.migrations import operations as django
 from pgtrigger.migrations import AddTrigger, RemoveTrigger
 
 from ebalance.db import operations as steps
-from ebalance.db.operations import Contract, CreateTables
-from ebalance.db.operations.steps import USERS, Stepwise
+from ebalance.db.operations import Backfill, Contract, CreateTables
+from ebalance.db.operations.steps import Stepwise
 
-from . import advice
+from . import advice, questions
 from .recording import is_stepwise
 from .statements import ends_transaction
-
-CALL = re.compile(r"\b([a-z_][a-z0-9_]*)\s*\(", re.I)
-VOLATILE = "SELECT proname FROM pg_proc WHERE proname = ANY (%s) AND provolatile = 'v' LIMIT 1"
 
 
 def contracts_of(migration: Any) -> list[Contract]:
@@ -94,9 +91,7 @@ class PlanExaminer:
             yield f"drops {losses[0]}. {advice.CONTRACT}"
 
     def is_empty(self, table: str) -> bool:
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"SELECT EXISTS (SELECT FROM public.{self._quote(table)})")
-            return cursor.fetchone() == (False,)
+        return questions.is_empty(self.connection, table)
 
     def field_after(self, operation: Any, app_label: str) -> models.Field:
         """The field that the operation adds or alters, in its model."""
@@ -107,15 +102,7 @@ class PlanExaminer:
 
     def volatile_function(self, field: models.Field) -> str | None:
         """A volatile function in the database default of a field."""
-        with self.connection.schema_editor(collect_sql=True) as editor:
-            sql, _ = editor.db_default_sql(field)
-        with self.connection.cursor() as cursor:
-            cursor.execute(VOLATILE, [[name.lower() for name in CALL.findall(sql)]])
-            row = cursor.fetchone()
-        return row[0] if row else None
-
-    def _quote(self, name: str) -> str:
-        return self.connection.ops.quote_name(name)
+        return questions.volatile_function(self.connection, field)
 
 
 type Rule = Callable[[PlanExaminer, Any, str], Iterator[str]]
@@ -201,11 +188,17 @@ def remove_constraint(plan: PlanExaminer, operation: Any, app_label: str) -> Ite
     if plan.is_new(app_label, operation.model_name):
         return
     table = plan.table(app_label, operation.model_name)
-    if any(
-        isinstance(other, django.AddConstraint) and other.constraint.name == operation.name
-        for other in plan.migration.operations
+    if added := next(
+        (
+            other
+            for other in plan.migration.operations
+            if isinstance(other, django.AddConstraint) and other.constraint.name == operation.name
+        ),
+        None,
     ):
-        yield f"changes constraint {table}.{operation.name} in place. {advice.CHANGED_CHECK}"
+        is_check = isinstance(added.constraint, models.CheckConstraint)
+        remedy = advice.CHANGED_CHECK if is_check else advice.CHANGED_RULE
+        yield f"changes constraint {table}.{operation.name} in place. {remedy}"
         return
     # A unique rule with a condition is an index alone.
     yield from plan.drops(f"constraint {table}.{operation.name}", f"index {operation.name}")
@@ -241,9 +234,9 @@ def add_field(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[st
         yield f"adds {column} with the volatile default {function}(). {advice.VOLATILE}"
     if field.remote_field and field.db_constraint:
         yield f"adds {column} and checks its foreign key under a lock. {advice.CONSTRAINT}"
-    elif field.unique:
+    if field.unique:
         yield f"adds {column} and builds its unique index under a lock. {advice.UNIQUE}"
-    elif field.db_index:
+    elif field.db_index and not field.remote_field:
         yield f"adds {column} and builds its index under a lock. {advice.INDEX}"
 
 
@@ -317,9 +310,51 @@ def validate_constraint(plan: PlanExaminer, operation: Any, app_label: str) -> I
         yield f"adds and validates {operation.name} in one transaction. {advice.CONSTRAINT}"
 
 
-@rule(postgres.AddConstraintNotValid, postgres.AddIndexConcurrently)
-def safe_operation(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
+@rule(
+    # The declaration of a model changes, not the table.
+    django.AlterConstraint,
+    django.AlterModelManagers,
+    django.AlterModelOptions,
+    Backfill,
+    Contract,
+    # No row is read or rewritten, and the lock is short.
+    django.AlterModelTableComment,
+    postgres.AddConstraintNotValid,
+    postgres.AddIndexConcurrently,
+    postgres.CreateCollation,
+    postgres.CreateExtension,
+    AddTrigger,
+)
+def harmless(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     yield from ()
+
+
+@rule(postgres.RemoveCollation)
+def remove_collation(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
+    yield from plan.drops(f"collation {operation.name}")
+
+
+@rule(django.AlterOrderWithRespectTo)
+def order_rows(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
+    model = plan.model(app_label, operation.name)
+    if plan.is_new(app_label, operation.name):
+        return
+    column = f"column {model._meta.db_table}._order"
+    if operation.order_with_respect_to is None:
+        yield from plan.drops(column)
+    elif model._meta.order_with_respect_to is None:
+        yield f"adds {column} NOT NULL without a default of the database. {advice.REQUIRED_COLUMN}"
+
+
+@rule(steps.AddForeignKey)
+def add_foreign_key(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
+    if plan.is_new(app_label, operation.model_name):
+        return
+    column = f"column {plan.table(app_label, operation.model_name)}.{operation.name}"
+    if not operation.field.null and operation.field.db_default is models.NOT_PROVIDED:
+        yield f"adds {column} NOT NULL without a default of the database. {advice.REQUIRED_COLUMN}"
+    if operation.field.unique:
+        yield f"adds {column} and builds its unique index under a lock. {advice.UNIQUE}"
 
 
 @rule(django.AlterUniqueTogether, django.AlterIndexTogether)
@@ -330,22 +365,9 @@ def alter_together(plan: PlanExaminer, operation: Any, app_label: str) -> Iterat
 
 @rule(steps.SetNotNull)
 def set_not_null(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
-    old: Any = plan.model(app_label, operation.model_name)._meta.get_field(operation.name)
-    new: Any = plan.field_after(operation, app_label)
-    editor = plan.connection.schema_editor()
-    if editor._field_should_be_altered(old, new, ignore={"null", "default"}):
-        yield f"changes more of {operation.name} than SetNotNull does. {advice.ONLY_NOT_NULL}"
-    table, column = plan._quote(old.model._meta.db_table), plan._quote(old.column)
-    with plan.connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s",
-            [f"public.{table}", old.column],
-        )
-        if cursor.rowcount == 0:  # a migration of this run adds it
-            return
-        cursor.execute(f"SELECT EXISTS (SELECT FROM public.{table} WHERE {column} IS NULL)")
-        if cursor.fetchone() == (True,):
-            yield f"makes {operation.name} NOT NULL, which is empty in some rows. {advice.NOT_NULL}"
+    old = plan.model(app_label, operation.model_name)._meta.get_field(operation.name)
+    new = plan.field_after(operation, app_label)
+    yield from questions.faults_of_not_null(plan.connection, old, new)
 
 
 @rule(steps.ReplaceFunction)
@@ -358,14 +380,7 @@ def replace_function(plan: PlanExaminer, operation: Any, app_label: str) -> Iter
         )
         for (arguments,) in cursor.fetchall():
             plan.declared.add(f"body {operation.name}({arguments})")
-        cursor.execute(USERS, [operation.name])
-        indexes = [name for _, name, definition in cursor.fetchall() if definition is None]
-        cursor.execute(
-            "SELECT conname FROM pg_constraint WHERE contype = 'x' AND conname = ANY (%s)",
-            [indexes],
-        )
-        for (name,) in cursor.fetchall():
-            yield f"replaces {operation.name}, which {name} uses. {advice.USED_BY_EXCLUDE}"
+    yield from questions.faults_of_function(plan.connection, operation.name)
 
 
 @rule(django.RunSQL)

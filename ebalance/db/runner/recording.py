@@ -185,13 +185,29 @@ def record_steps(
     # pgtrigger replaces the schema editor of the connection by a subclass that makes triggers.
     editor = type("RecordingSchemaEditor", (Recorder, connection.SchemaEditorClass), {})
     recorder: Any = editor(connection, is_stepwise=stored is not None and is_stepwise(migration))
-    state = state.clone()
+    first, state = state, state.clone()
     for operation in migration.operations:
         before = state.clone()
         operation.state_forwards(migration.app_label, state)
         recorder.record(operation, migration.app_label, before, state)
     recorder.record_deferred()
-    return [each for step in recorder.steps for each in step.by_table(stored or ())], state
+    if stored is None:
+        return recorder.steps, state
+    # A continued run finds tables that it made itself.
+    used = {*stored} - new_tables(first, state)
+    return [each for step in recorder.steps for each in step.by_table(used)], state
+
+
+def new_tables(before: Any, after: Any) -> set[str]:
+    """The tables of models that exist in the second state only: no client uses them yet."""
+    return tables_of(after) - tables_of(before)
+
+
+def tables_of(state: Any) -> set[str]:
+    return {
+        model.options.get("db_table") or f"{app_label}_{name}"
+        for (app_label, name), model in state.models.items()
+    }
 
 
 def sql_of_migrations(connection: Any) -> dict[str, str]:

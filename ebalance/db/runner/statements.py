@@ -60,7 +60,7 @@ def split(sql: str) -> Iterator[tuple[str, str]]:
 
 def is_concurrent(sql: str) -> bool:
     """Whether the first statement builds or drops an index without a lock on its table."""
-    return any(CONCURRENT.match(bare) for _, bare in split(sql))
+    return "CONCURRENTLY" in sql.upper() and any(CONCURRENT.match(bare) for _, bare in split(sql))
 
 
 def dropped_index(sql: str) -> str | None:
@@ -73,7 +73,7 @@ def dropped_index(sql: str) -> str | None:
 
 def is_validation(sql: str) -> bool:
     """Whether the statement checks the rows of a constraint that was added NOT VALID."""
-    return any(VALIDATION.match(bare) for _, bare in split(sql))
+    return "VALIDATE" in sql.upper() and any(VALIDATION.match(bare) for _, bare in split(sql))
 
 
 def ends_transaction(sql: str) -> bool:

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import connections
 
-from ebalance.db.autodetector import FoldingAutodetector
+from ebalance.db.autodetector import SafeAutodetector
 from ebalance.db.backend.direct import use_direct_connection
 from ebalance.db.runner.executor import Executor
 from ebalance.db.runner.indexes import repair_indexes
@@ -20,7 +20,7 @@ from ebalance.db.schema import drift
 class Command(migrate.Command):
     """migrate under the rules of docs/spec/migrations.md: see ebalance/db/runner."""
 
-    autodetector = FoldingAutodetector
+    autodetector = SafeAutodetector
 
     def get_check_kwargs(self, options: Any) -> Any:
         # Only these checks: errors in admin or in URLs must not prevent a migration.
