@@ -112,3 +112,27 @@ def test_empty_database_takes_everything_at_once(project: Project, empty_databas
     project.database = empty_database
     assert project.refusal() == ""
     assert project.applied("booking")[-1] == "0391_contract"
+
+
+def test_check_that_selects_no_column_refuses(project: Project) -> None:
+    project.add("booking", "0390_expand", COLUMN)
+    project.migrate()
+    check = "SELECT FROM services WHERE old IS NOT NULL -- lost"
+    project.add("booking", "0391_contract", contract(f", check={check!r}"))
+    project.execute(SERVICE)
+    project.execute("UPDATE services SET old = 'x'")
+    assert "would lose data: its check selects rows" in project.refusal()
+    project.execute("UPDATE services SET old = NULL")
+    assert project.refusal() == ""
+
+
+@pytest.mark.parametrize("app", ["audit", "crm"])  # before and after booking by name
+def test_backfill_of_another_app_comes_first(project: Project, app: str) -> None:
+    project.add("booking", "0390_column", COLUMN)
+    project.add(app, "0990_fill", 'Backfill("services", set="old = slug", where="old IS NULL")')
+    project.migrate()
+    project.execute(SERVICE)
+    project.add("booking", "0391_contract", contract().replace("booking.0390", f"{app}.0990"))
+    assert f"needs the backfill {app}.0990_fill, which is not done" in project.refusal()
+    project.execute("UPDATE services SET old = slug")
+    assert project.refusal() == ""

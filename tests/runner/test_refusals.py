@@ -25,6 +25,10 @@ class Refusal(NamedTuple):
 
 
 CONTRACT = 'Contract(expand="booking.0390", released="1.1.0"{}),'
+SET_NOT_NULL = (
+    'SetNotNull("service", "deposit_amount", '
+    'models.IntegerField(db_comment="P0 · deposit, whole roubles"))'
+)
 REFUSALS = [
     Refusal(
         "drop a column",
@@ -284,14 +288,14 @@ REFUSALS = [
         'migrations.AlterField("service", "deposit_amount", models.IntegerField())',
         "makes column services.deposit_amount NOT NULL",
         "SetNotNull",
-        'SetNotNull("service", "deposit_amount", models.IntegerField())',
+        SET_NOT_NULL,
     ),
     Refusal(
         "NOT NULL in SQL",
         'migrations.RunSQL("ALTER TABLE services ALTER deposit_amount SET NOT NULL", "")',
         "makes column services.deposit_amount NOT NULL",
         "SetNotNull",
-        'SetNotNull("service", "deposit_amount", models.IntegerField())',
+        SET_NOT_NULL,
         in_plan=False,
     ),
     Refusal(

@@ -41,6 +41,19 @@ def test_foreign_search_path_is_refused(project: Project) -> None:
     assert project.refusal() == ""
 
 
+@pytest.mark.parametrize(
+    "limit", ["statement_timeout = '1ms'", "idle_in_transaction_session_timeout = '1ms'"]
+)
+def test_limits_of_the_database_do_not_hold(project: Project, limit: str) -> None:
+    index = 'AddIndexConcurrently("service", models.Index(fields=["extra"], name="by_extra"))'
+    project.add("booking", "0390_extra", f"{COLUMN}, {index}")
+    name = project.database.name
+    project.execute(f"ALTER DATABASE {name} SET {limit}")
+    assert project.refusal() == ""
+    project.execute(f"SET statement_timeout = 0; ALTER DATABASE {name} RESET ALL")
+    assert project.applied("booking")[-1] == "0390_extra"
+
+
 def test_runs_at_once_apply_each_migration_once(project: Project, empty_database) -> None:
     project.database = empty_database
     project.add("booking", "0390_extra", COLUMN)

@@ -11,7 +11,6 @@ import re
 from typing import Any
 
 from django.contrib.postgres import operations as postgres
-from django.db import models
 from django.db.migrations.operations import AddConstraint, AddField, AlterField
 from django.db.migrations.operations.base import Operation
 
@@ -30,6 +29,10 @@ class Stepwise:
     """Marks an operation whose migration is not one transaction."""
 
     is_stepwise = True
+
+    def _ensure_not_in_transaction(self, schema_editor: Any) -> None:
+        if not schema_editor.collect_sql:  # `sqlmigrate` begins a transaction, and executes nothing
+            super()._ensure_not_in_transaction(schema_editor)  # type: ignore[misc]
 
 
 class AddIndexConcurrently(Stepwise, postgres.AddIndexConcurrently):
@@ -77,8 +80,12 @@ class ReplaceCheck(AddCheck):
             _replace(schema_editor, model._meta.db_table, name, sql)
 
     def database_backwards(self, app_label, schema_editor, from_state, to_state):
-        self.constraint = _constraint(to_state, app_label, self.model_name_lower, self.constraint)
-        self.database_forwards(app_label, schema_editor, from_state, to_state)
+        old = to_state.models[app_label, self.model_name_lower].get_constraint_by_name(
+            self.constraint.name
+        )
+        ReplaceCheck(self.model_name, old).database_forwards(
+            app_label, schema_editor, from_state, to_state
+        )
 
     def describe(self):
         return f"Replace constraint {self.constraint.name} of {self.model_name}"
@@ -246,7 +253,8 @@ class ReplaceFunction(Stepwise, Operation):
             if definition is None:
                 schema_editor.execute(f"REINDEX INDEX CONCURRENTLY {quote(name)}", None)
                 continue
-            schema_editor.begin_step()
+            if hasattr(schema_editor, "begin_step"):  # not of `sqlmigrate`, or backwards
+                schema_editor.begin_step()
             definition = definition.removesuffix(" NOT VALID")
             add = f"ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(temporary_name(name))} "
             _replace(schema_editor, table, name, add + definition)
@@ -276,7 +284,3 @@ def _replace(schema_editor: Any, table: str, name: str, sql: str) -> None:
         f"ALTER TABLE {quote(table)} RENAME CONSTRAINT {quote(temporary)} TO {quote(name)}",
         None,
     )
-
-
-def _constraint(state: Any, app_label: str, model_name: str, given: Any) -> models.BaseConstraint:
-    return state.models[app_label, model_name].get_constraint_by_name(given.name)

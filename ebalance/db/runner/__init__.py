@@ -4,8 +4,8 @@ A run uses these modules, which are best read in this order:
 
 1. ``session``: the lock of the run, on the server itself, in the schema ``public``.
 2. ``indexes``: indexes whose build was interrupted are rebuilt.
-3. ``executor``: the plan. ``releases`` (edited files, rollback notes), ``plan`` (operations) and
-   ``contracts`` (removals) are asked before the first statement.
+3. ``executor``: the plan. ``releases`` (edited files, rollback notes), ``plan`` (operations, with
+   ``questions`` to the server) and ``contracts`` (removals) are asked before the first statement.
 4. ``recording``: the SQL of a migration is computed first, and divided into steps.
    ``statements`` reads SQL text for this.
 5. ``execution``: each step is a transaction with short locks, retried while clients are in the way.

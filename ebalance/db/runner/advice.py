@@ -30,6 +30,11 @@ FUNCTION = "Write ReplaceFunction from ebalance.db.operations, which checks the 
 EXCLUSION = (
     "An EXCLUDE cannot be NOT VALID: add it with a new table, and backfill the rows into that."
 )
+USED_BY_EXCLUDE = (
+    "It cannot be rebuilt beside the writers of its table. Make a function of another name, and a "
+    "new table whose EXCLUDE uses it."
+)
+ONLY_NOT_NULL = "Write the other changes as AlterField in a migration before this one."
 ROWS = 'Declare it: Contract(…, drops=["rows <table>"]).'
 MANY_ROWS = "Declare a Backfill, which works in small batches beside the clients."
 OUTSIDE_TRANSACTION = "A loss could not be rolled back. Remove atomic=False from RunPython."

@@ -111,13 +111,13 @@ class Comparison:
     def _changed(self, written: Objects, declared: Collection[str]) -> Iterator[Finding]:
         bodies = []
         for key, new in written.items():
-            if (old := self.before.get(key)) is None:
+            if (old := self.before.get(key) or self._recreated(new)) is None:
                 continue
             if new.kind == "column" and new.facts["is_dropped"]:
                 if not old.facts["is_dropped"]:
                     yield _loss(old)
                 continue
-            if old.name != new.name and not old.name.endswith(TEMPORARY):
+            if old.name != new.name and not _is_temporary(old):
                 yield Finding(f"renames {old} to {new.name}. {advice.RENAME}")
             if lost := {*_privileges(old)} - {*_privileges(new)}:
                 yield Finding(
@@ -129,7 +129,7 @@ class Comparison:
                 yield Finding(f"stops enforcing {old}. {advice.CONTRACT}", str(old))
             elif new.kind == "column":
                 yield from self._changed_column(key, old, new)
-            elif new.kind == "trigger" and old.facts["enabled"] != new.facts["enabled"]:
+            elif new.kind == "trigger" and old.facts["is_enabled"] and not new.facts["is_enabled"]:
                 yield Finding(f"disables {old}. {advice.CONTRACT}", str(old))
             elif (
                 new.kind == "function"
@@ -146,6 +146,12 @@ class Comparison:
                     f"{advice.FUNCTION}"
                 )
 
+    def _recreated(self, new: Object) -> Object | None:
+        """The function that was dropped and made again, with other privileges."""
+        if new.kind != "function":
+            return None
+        return next((old for old in self.before.values() if str(old) == str(new)), None)
+
     def _changed_column(self, key: Key, old: Object, new: Object) -> Iterator[Finding]:
         was, now = old.facts, new.facts
         if (was["type"], was["typmod"]) != (now["type"], now["typmod"]) and not _is_wider(was, now):
@@ -159,6 +165,8 @@ class Comparison:
                 f"removes the default of {old}, which is NOT NULL. {advice.CONTRACT}",
                 f"default {old.name}",
             )
+        if was["is_computed"] and not now["is_computed"]:
+            yield Finding(f"stops computing {old}. {advice.CONTRACT}", f"default {old.name}")
         if was["is_required"] and not now["is_required"]:
             yield Finding(f"removes NOT NULL from {old}. {advice.CONTRACT}", f"not null {old.name}")
 
@@ -193,7 +201,7 @@ class Comparison:
             elif each.kind == "sequence":
                 if not any(each.name.startswith(f"{table.name}_") for table in tables.values()):
                     yield _loss(each)
-            elif each.table in tables or each.name.endswith(TEMPORARY):
+            elif each.table in tables or _is_temporary(each) or each.facts.get("is_internal"):
                 continue
             elif each.kind in {"index", "constraint"} and any(
                 (each.table, number) in dropped for number in each.facts["columns"]
@@ -228,8 +236,14 @@ class Comparison:
 def _changed_table(old: Object, new: Object) -> Iterator[Finding]:
     if old.facts["file"] != new.facts["file"]:
         yield Finding(f"rewrites or truncates {old}. {advice.REWRITE}")
-    if old.facts["has_policies"] and not new.facts["has_policies"]:
+    if old.facts["row_security"] > new.facts["row_security"]:
         yield Finding(f"disables row level security of {old}. {advice.CONTRACT}", str(old))
+    if old.facts["is_partition"] and not new.facts["is_partition"]:
+        yield Finding(f"detaches {old}. {advice.CONTRACT}", str(old))
+
+
+def _is_temporary(each: Object) -> bool:
+    return each.kind == "constraint" and each.name.endswith(TEMPORARY)
 
 
 def _loss(lost: Object) -> Finding:

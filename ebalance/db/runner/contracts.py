@@ -36,10 +36,10 @@ def faults_of_contract(migration: Any, contract: Contract, executor: Any) -> Ite
         yield (
             f"says that {contract.expand} is in release {release}; it is in {release_of(expand)}"
         )
+    ancestors = loader.graph.forwards_plan((migration.app_label, migration.name))
     for job in declared_backfills(loader).values():
-        if job.app_label != app_label or (app_label, job.migration) >= (
-            migration.app_label,
-            migration.name,
+        if job.app_label != app_label or not (
+            job.is_applied(loader) or (app_label, job.migration) in ancestors
         ):
             continue
         try:
@@ -57,8 +57,9 @@ def faults_of_contract(migration: Any, contract: Contract, executor: Any) -> Ite
     except DatabaseError as error:
         yield f"has a check that fails: {error}"
     else:
-        if row:
-            yield f"would lose data: its check selects rows, the first is {row[0]}"
+        if row is not None:
+            first = f", the first is {row[0]}" if row else ""
+            yield f"would lose data: its check selects rows{first}"
 
 
 def _first_row(sql: str, connection: Any) -> Any:
@@ -66,5 +67,5 @@ def _first_row(sql: str, connection: Any) -> Any:
         cursor.execute(
             f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '{CHECK_TIMEOUT}'"
         )
-        cursor.execute(f"SELECT * FROM ({sql.rstrip().rstrip(';')}) AS lost LIMIT 1")
+        cursor.execute(f"SELECT * FROM ({sql.rstrip().rstrip(';')}\n) AS lost LIMIT 1")
         return cursor.fetchone()

@@ -14,10 +14,10 @@ from ebalance.failures import database_error
 
 from . import advice
 from .comparison import Comparison
-from .indexes import build_index, dropped_index, execute
+from .indexes import build_index, execute
 from .new_objects import grant_new
 from .recording import Step
-from .statements import locked_tables
+from .statements import dropped_index, ends_transaction, locked_tables, split
 
 # Milliseconds that an attempt waits for its first lock. Clients queue behind it for so long.
 LOCK_TIMEOUTS = (*[150] * 8, 300, 600, 1000, 1500, 1500, 1500)
@@ -86,7 +86,8 @@ class StepRunner:
         index = dropped_index(step.sql)
         if index is not None and self.compares and f"index {index}" not in declared:
             self._refuse([f"drops index {index}. {advice.CONTRACT}"])
-        if step.sql.lstrip()[:6].upper() == "CREATE":
+        _, bare = next(split(step.sql))
+        if bare.lstrip()[:6].upper() == "CREATE":
             build_index(self.connection, step.sql)
         else:
             with self.connection.cursor() as cursor:
@@ -140,7 +141,8 @@ class StepRunner:
                     cursor.execute(limits + part)
                     limits = ""
                 else:
-                    part()
+                    with self.connection.execute_wrapper(_refuse_end):
+                        part()
             if comparison:
                 self._refuse([each.sentence for each in comparison.findings(declared)])
                 grant_new(cursor, comparison)
@@ -148,7 +150,7 @@ class StepRunner:
 
     def _refuse(self, sentences: list[str]) -> None:
         if sentences and self.is_strict:
-            raise CommandError("is refused and was rolled back: it " + "; it ".join(sentences))
+            raise CommandError("is refused and was rolled back: it " + " It ".join(sentences))
         for sentence in sentences:
             self.write(f"Production refuses this migration: it {sentence}")
 
@@ -163,6 +165,13 @@ class StepRunner:
             f": {table} is locked by process {process} of the server ({application}, {state}, "
             f"transaction of {seconds or 0} s)"
         )
+
+
+def _refuse_end(execute: Callable[..., Any], sql: Any, *args: Any) -> Any:
+    """Keep a function of RunPython from making its losses permanent before the comparison."""
+    if ends_transaction(str(sql)):
+        raise CommandError(f"begins or ends a transaction. {advice.ENDS_TRANSACTION}")
+    return execute(sql, *args)
 
 
 def _limits(tables: list[str], timeout: int, *, is_validation: bool) -> str:
@@ -190,4 +199,7 @@ def _reason(error: DatabaseError) -> str:
         return str(error)
     if cause.sqlstate == "57014":
         return f"a statement took longer than {STATEMENT_TIMEOUT} under its locks"
-    return " ".join((cause.diag.message_primary or str(error)).split())
+    reason = " ".join((cause.diag.message_primary or str(error)).split())
+    if (cause.sqlstate or "").startswith("23"):
+        reason += ". Change the rows that violate it, and run the command again"
+    return reason

@@ -14,7 +14,14 @@ from .contracts import faults_of_contract
 from .execution import StepRunner
 from .plan import PlanExaminer, contracts_of
 from .production import is_production
-from .recording import NeedsDatabase, Step, is_stepwise, new_tables, record_steps
+from .recording import (
+    NeedsDatabase,
+    Step,
+    is_stepwise,
+    new_tables,
+    reading_only,
+    record_steps,
+)
 from .releases import changed_files, released_files, rollback_note
 
 STEPS_TABLE = "public.migration_steps"
@@ -104,18 +111,24 @@ class Executor(MigrationExecutor):
             self.progress_callback("apply_start", migration, fake)
         try:
             stored = self._tables() if self.is_installed else None
-            steps, after = record_steps(migration, state, self.connection, stored)
+            with reading_only(self.connection):
+                steps, after = record_steps(migration, state, self.connection, stored)
         except NeedsDatabase:
             if is_stepwise(migration):
                 raise CommandError(
-                    f"{migration}: an operation reads the schema that an earlier step changes. "
-                    "Write it in a migration of its own. Nothing was changed by this migration."
+                    f"{migration}: an operation reads the schema that an earlier step changes, or "
+                    "writes to the database itself. Write it in a migration of its own. Nothing "
+                    "was changed by this migration."
                 ) from None
             steps, after = self._live_step(migration, state)
         self._run(migration, steps, new_tables(state, after))
         if self.progress_callback:
             self.progress_callback("apply_success", migration, fake)
         return after
+
+    def unapply_migration(self, state, migration, fake=False):
+        migration.atomic = not is_stepwise(migration)
+        return super().unapply_migration(state, migration, fake)
 
     def _run(self, migration: Any, steps: list[Step], new: set[str]) -> None:
         runner = StepRunner(

@@ -15,15 +15,13 @@ from django.db import transaction
 
 # Waits for older transactions, which does not block others, and takes as long as the table demands.
 LIMITS = "SET lock_timeout = 0; SET statement_timeout = '6h'"
-NO_LIMITS = "RESET lock_timeout; RESET statement_timeout"
+NO_LIMITS = "RESET lock_timeout; SET statement_timeout = 0"
 LEFT_OVER = re.compile(r".*_cc(?:new|old)\d*")  # of REINDEX CONCURRENTLY
 CREATION = re.compile(
-    r"\s*CREATE (?P<unique>UNIQUE )?INDEX CONCURRENTLY (?:IF NOT EXISTS )?"
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+    r"CREATE\s+(?P<unique>UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?"
     r'"?(?P<name>\w+)"?\s+ON\s+(?:ONLY )?(?P<table>(?:(?:public|"public")\.)?"?\w+"?)(?P<rest>.*)',
     re.I | re.DOTALL,
-)
-DROPPING = re.compile(
-    r'\s*DROP INDEX CONCURRENTLY (?:IF EXISTS )?(?:public\.)?"?(?P<name>\w+)"?', re.I
 )
 STATE = """
     SELECT i.indisvalid, pg_get_indexdef(c.oid)
@@ -96,12 +94,6 @@ def build_index(connection: Any, sql: str) -> None:
             if connection.connection is not None and not connection.connection.closed:
                 execute(cursor, drop)
             raise
-
-
-def dropped_index(sql: str) -> str | None:
-    """The name in DROP INDEX CONCURRENTLY."""
-    statement = DROPPING.match(sql)
-    return statement["name"] if statement else None
 
 
 def _shape(definition: str) -> tuple[bool, str]:

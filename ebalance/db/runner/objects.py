@@ -41,9 +41,10 @@ QUERY = """
 SELECT 'pg_class', c.oid::bigint, 0,
        CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'view'
                       ELSE 'table' END,
-       c.relname, c.oid::bigint,
+       c.relname::text, c.oid::bigint,  -- the type name would cut all names to 63 bytes
        jsonb_build_object(
-           'file', c.relfilenode::bigint, 'has_policies', c.relrowsecurity,
+           'file', c.relfilenode::bigint, 'is_partition', c.relispartition,
+           'row_security', c.relrowsecurity::int + c.relforcerowsecurity::int,
            'acl', coalesce(c.relacl, acldefault(
                CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))::text[])
 FROM pg_class c
@@ -55,6 +56,7 @@ SELECT 'pg_attribute', a.attrelid::bigint, a.attnum, 'column', c.relname || '.' 
        jsonb_build_object('is_dropped', a.attisdropped, 'type', a.atttypid::bigint,
                           'typmod', a.atttypmod, 'is_required', a.attnotnull,
                           'is_filled', a.atthasdef OR a.attidentity <> '', 'acl', a.attacl::text[],
+                          'is_computed', a.attgenerated <> '',
                           'shown_type', format_type(a.atttypid, a.atttypmod))
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0
@@ -75,9 +77,10 @@ FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
 WHERE c.relnamespace = 'public'::regnamespace AND k.contype NOT IN ('n', 't') AND {written[k]}
 UNION ALL
 SELECT 'pg_trigger', t.oid::bigint, 0, 'trigger', c.relname || '.' || t.tgname, c.oid::bigint,
-       jsonb_build_object('enabled', t.tgenabled)
+       jsonb_build_object('is_enabled', t.tgenabled IN ('O', 'A'),
+                          'is_internal', t.tgisinternal)
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal AND {written[t]}
+WHERE c.relnamespace = 'public'::regnamespace AND {written[t]}
 UNION ALL
 SELECT 'pg_namespace', n.oid::bigint, 0, 'schema', n.nspname, 0,
        jsonb_build_object('acl', coalesce(n.nspacl, acldefault('n', n.nspowner))::text[])

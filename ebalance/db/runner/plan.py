@@ -7,7 +7,7 @@ comparison (comparison.py), which rolls the migration back.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.contrib.postgres import operations as postgres
@@ -20,12 +20,9 @@ from ebalance.db import operations as steps
 from ebalance.db.operations import Backfill, Contract, CreateTables
 from ebalance.db.operations.steps import Stepwise
 
-from . import advice
+from . import advice, questions
 from .recording import is_stepwise
 from .statements import ends_transaction
-
-CALL = re.compile(r"\b([a-z_][a-z0-9_]*)\s*\(", re.I)
-VOLATILE = "SELECT proname FROM pg_proc WHERE proname = ANY (%s) AND provolatile = 'v' LIMIT 1"
 
 
 def contracts_of(migration: Any) -> list[Contract]:
@@ -55,12 +52,13 @@ class PlanExaminer:
             sentences += self._examine(operation, migration.app_label)
         return sentences, self.declared
 
-    def _database_operations(self, operations: list[Any]) -> Iterator[Any]:
+    def _database_operations(self, operations: Sequence[Any]) -> Iterator[Any]:
         """Each operation on the database; the state moves on after the caller has examined it."""
         for operation in operations:
             if isinstance(operation, django.SeparateDatabaseAndState):
-                for each in operation.database_operations:
-                    yield each
+                state, self.state = self.state, self.state.clone()
+                yield from self._database_operations(operation.database_operations)
+                self.state = state
                 for each in operation.state_operations:
                     each.state_forwards(self.migration.app_label, self.state)
                 continue
@@ -93,9 +91,7 @@ class PlanExaminer:
             yield f"drops {losses[0]}. {advice.CONTRACT}"
 
     def is_empty(self, table: str) -> bool:
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"SELECT EXISTS (SELECT FROM public.{self._quote(table)})")
-            return cursor.fetchone() == (False,)
+        return questions.is_empty(self.connection, table)
 
     def field_after(self, operation: Any, app_label: str) -> models.Field:
         """The field that the operation adds or alters, in its model."""
@@ -106,15 +102,7 @@ class PlanExaminer:
 
     def volatile_function(self, field: models.Field) -> str | None:
         """A volatile function in the database default of a field."""
-        with self.connection.schema_editor(collect_sql=True) as editor:
-            sql, _ = editor.db_default_sql(field)
-        with self.connection.cursor() as cursor:
-            cursor.execute(VOLATILE, [[name.lower() for name in CALL.findall(sql)]])
-            row = cursor.fetchone()
-        return row[0] if row else None
-
-    def _quote(self, name: str) -> str:
-        return self.connection.ops.quote_name(name)
+        return questions.volatile_function(self.connection, field)
 
 
 type Rule = Callable[[PlanExaminer, Any, str], Iterator[str]]
@@ -144,7 +132,7 @@ def create_tables(plan: PlanExaminer, operation: Any, app_label: str) -> Iterato
 @rule(django.DeleteModel)
 def delete_model(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     model = plan.model(app_label, operation.name)
-    if model._meta.managed and not plan.is_new(app_label, operation.name):
+    if model._meta.managed and not model._meta.proxy and not plan.is_new(app_label, operation.name):
         yield from plan.drops(f"table {model._meta.db_table}")
 
 
@@ -181,7 +169,11 @@ def rename_index(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator
 def remove_field(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     model = plan.model(app_label, operation.model_name)
     field = model._meta.get_field(operation.name)
-    if field.concrete and field.column and not plan.is_new(app_label, operation.model_name):
+    if plan.is_new(app_label, operation.model_name):
+        return
+    if field.many_to_many and field.remote_field.through._meta.auto_created:
+        yield from plan.drops(f"table {field.m2m_db_table()}")
+    elif field.concrete and field.column:
         yield from plan.drops(f"column {model._meta.db_table}.{field.column}")
 
 
@@ -371,6 +363,13 @@ def alter_together(plan: PlanExaminer, operation: Any, app_label: str) -> Iterat
         yield f"changes indexes of {operation.name} under a lock. {advice.UNIQUE}"
 
 
+@rule(steps.SetNotNull)
+def set_not_null(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
+    old = plan.model(app_label, operation.model_name)._meta.get_field(operation.name)
+    new = plan.field_after(operation, app_label)
+    yield from questions.faults_of_not_null(plan.connection, old, new)
+
+
 @rule(steps.ReplaceFunction)
 def replace_function(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     with plan.connection.cursor() as cursor:
@@ -381,7 +380,7 @@ def replace_function(plan: PlanExaminer, operation: Any, app_label: str) -> Iter
         )
         for (arguments,) in cursor.fetchall():
             plan.declared.add(f"body {operation.name}({arguments})")
-    yield from ()
+    yield from questions.faults_of_function(plan.connection, operation.name)
 
 
 @rule(django.RunSQL)

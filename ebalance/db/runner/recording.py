@@ -6,22 +6,27 @@ that is done first, so that a lock lasts as long as the SQL alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
+from django.core.management.base import CommandError
+from django.db import DatabaseError
 from django.db.migrations import RunPython
 from django.db.migrations.loader import MigrationLoader
+from psycopg.errors import ReadOnlySqlTransaction
 
 from ebalance.db.apps import PROJECT_APPS
+from ebalance.failures import database_error
 
-from .statements import is_concurrent, is_validation, locked_tables
+from .statements import ends_transaction, is_concurrent, is_validation, locked_tables
 
 
 class NeedsDatabase(Exception):
-    """The SQL of an operation depends on statements that have not been executed yet."""
+    """An operation depends on statements that have not been executed yet, or executes its own."""
 
 
 type Part = str | Callable[[], None]
@@ -42,7 +47,8 @@ class Step:
         """The parts; SQL between two functions is one message for the server."""
         for is_sql, parts in groupby(self.parts, key=lambda part: isinstance(part, str)):
             if is_sql:
-                yield ";\n".join(part for part in parts if isinstance(part, str))
+                # A comment may be the last line of a part.
+                yield "\n;\n".join(part for part in parts if isinstance(part, str))
             else:
                 yield from parts
 
@@ -101,6 +107,8 @@ class Recorder:
         text = str(sql).strip().rstrip(";")
         if not text:
             return
+        if ends_transaction(text):
+            raise CommandError(f"An operation begins or ends a transaction: {text[:100]}")
         if is_concurrent(text) and not self.is_stepwise:
             text = text.replace("CONCURRENTLY ", "", 1)
         if is_alone := self.is_stepwise and (is_concurrent(text) or is_validation(text)):
@@ -145,6 +153,25 @@ class Recorder:
         if self.steps:
             raise NeedsDatabase
         return super()._constraint_names(*args, **kwargs)  # type: ignore[misc]
+
+
+@contextmanager
+def reading_only(connection: Any) -> Iterator[None]:
+    """Raise NeedsDatabase for an operation that writes while it is recorded.
+
+    No comparison would see what it wrote. A transaction would forbid operations CONCURRENTLY.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    try:
+        yield
+    except DatabaseError as error:
+        if isinstance(database_error(error), ReadOnlySqlTransaction):
+            raise NeedsDatabase from None
+        raise
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET default_transaction_read_only")
 
 
 def record_steps(
@@ -198,6 +225,12 @@ def sql_of_migrations(connection: Any) -> dict[str, str]:
 
 def is_stepwise(migration: Any) -> bool:
     """Whether operations of the migration need several transactions."""
-    return not migration.atomic or any(
-        getattr(operation, "is_stepwise", False) for operation in migration.operations
+    return not migration.atomic or _has_stepwise(migration.operations)
+
+
+def _has_stepwise(operations: Iterable[Any]) -> bool:
+    return any(
+        getattr(each, "is_stepwise", False)
+        or _has_stepwise(getattr(each, "database_operations", ()))
+        for each in operations
     )

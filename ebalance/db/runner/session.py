@@ -49,6 +49,12 @@ def exclusive_session(
 
 
 def _prepare(cursor: Any) -> None:
+    # Limits of the role or the database are for its services; each step here has its own.
+    cursor.execute("SET statement_timeout = 0")
+    cursor.execute(
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY (%s)",
+        [["idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"]],
+    )
     name = f"migrate {socket.gethostname()[:30]} {os.getpid()}"
     cursor.execute("SELECT set_config('application_name', %s, false)", [name])
     # The server ends the statement of a killed run, which would stay in a queue for a lock. Not

@@ -22,11 +22,20 @@ LOCKS = (
     re.compile(rf"\s*(?:DROP|TRUNCATE) TABLE (?:IF EXISTS )?{NAME}", re.I),
     re.compile(rf"\s*ALTER TABLE\b.*\bREFERENCES {NAME}", re.I | re.DOTALL),
 )
-CONCURRENT = re.compile(r"\s*(?:CREATE|DROP|REINDEX)\b.*\bCONCURRENTLY\b", re.I | re.DOTALL)
+CONCURRENT = re.compile(
+    r"\s*(?:CREATE\s+(?:UNIQUE\s+)?INDEX\s+|DROP\s+INDEX\s+|REINDEX\b.*\b)CONCURRENTLY\b",
+    re.I | re.DOTALL,
+)
 VALIDATION = re.compile(r"\s*ALTER TABLE\b.*\bVALIDATE CONSTRAINT\b", re.I | re.DOTALL)
-DROPPED_INDEX = re.compile(rf"\s*DROP INDEX CONCURRENTLY (?:IF EXISTS )?{NAME}", re.I)
+DROPPED_INDEX = re.compile(
+    r"\s*DROP\s+INDEX\s+CONCURRENTLY\s+(?:IF\s+EXISTS\s+)?"
+    r'(?:"?public"?\s*\.\s*)?(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<name>\w+))',
+    re.I,
+)
 TRANSACTION = re.compile(
-    r"\s*(?:COMMIT|ROLLBACK|ABORT|END|BEGIN|START TRANSACTION|PREPARE TRANSACTION)\b", re.I
+    r"\s*(?:COMMIT|ROLLBACK(?!(?:\s+WORK|\s+TRANSACTION)?\s+TO)|ABORT|END|BEGIN"
+    r"|START\s+TRANSACTION|PREPARE\s+TRANSACTION)\b",
+    re.I,
 )
 
 
@@ -52,6 +61,14 @@ def split(sql: str) -> Iterator[tuple[str, str]]:
 def is_concurrent(sql: str) -> bool:
     """Whether the first statement builds or drops an index without a lock on its table."""
     return "CONCURRENTLY" in sql.upper() and any(CONCURRENT.match(bare) for _, bare in split(sql))
+
+
+def dropped_index(sql: str) -> str | None:
+    """The name in DROP INDEX CONCURRENTLY, which is the only statement of ``sql``."""
+    for _, bare in split(sql):
+        if match := DROPPED_INDEX.match(bare):
+            return match["name"].lower() if match["name"] else match["quoted"].replace('""', '"')
+    return None
 
 
 def is_validation(sql: str) -> bool:
