@@ -186,3 +186,17 @@ def test_comment_at_the_end_of_sql_ends_there(parcels: Project) -> None:
         python("CREATE TABLE a (id int) -- why") + "," + python("CREATE TABLE b ()"),
     )
     assert parcels.refusal() == ""
+
+
+def test_refused_step_may_leave_its_file(project: Project) -> None:
+    drop = python("ALTER TABLE users DROP COLUMN display_name") + ","
+    column = 'migrations.AddField("service", "extra", models.TextField(null=True))'
+    project.add("booking", "0390_steps", f"{column}, {drop}")
+    output, _ = project.start(environment="prod").communicate()
+    assert "step 2 of 2, is refused" in output
+    file = project.path("booking", "0390_steps")
+    file.write_text(file.read_text().replace(drop, ""))
+    run = project.start(environment="prod")
+    output, _ = run.communicate()
+    assert run.returncode == 0, output
+    assert one(project.execute("SELECT count(*) FROM migration_steps")) == 0

@@ -38,7 +38,8 @@ class Executor(MigrationExecutor):
         self.declared: dict[Any, set[str]] = {}  # losses by migration
         with connection.cursor() as cursor:
             self.is_strict = is_production(cursor)
-        # A database that lacks a migration of the first release is being installed.
+        # A database that lacks a migration of the first release is being installed: nothing is
+        # examined, compared, or limited.
         self.is_installed = self._has_first_release()
 
     def migrate(self, targets, plan=None, state=None, fake=False, fake_initial=False):
@@ -127,6 +128,7 @@ class Executor(MigrationExecutor):
         return after
 
     def unapply_migration(self, state, migration, fake=False):
+        # Operations CONCURRENTLY refuse to run in a transaction. Not in production.
         migration.atomic = not is_stepwise(migration)
         return super().unapply_migration(state, migration, fake)
 
@@ -138,7 +140,7 @@ class Executor(MigrationExecutor):
             write=self.write,
             new_tables=new,
         )
-        done = self._steps_done(migration) if len(steps) > 1 else {}
+        done = self._steps_done(migration) if self.is_installed else {}
         for number, step in enumerate(steps, 1):
             if hash := done.get(number):
                 if hash != step.hash:
@@ -148,7 +150,7 @@ class Executor(MigrationExecutor):
                     )
                 continue
             record = (
-                partial(self._record, migration, of=len(steps))
+                partial(self._record, migration, of=len(steps) + len(done))
                 if number == len(steps)
                 else partial(self._record_step, migration, number, step)
             )
@@ -158,7 +160,7 @@ class Executor(MigrationExecutor):
             runner.run(f"{migration}{of}", step, self.declared.get(migration, set()), record)
         if not steps or len(steps) in done:
             with transaction.atomic(using=self.connection.alias):
-                self._record(migration, of=len(steps))
+                self._record(migration, of=len(steps) + len(done))
 
     def _tables(self) -> set[str]:
         with self.connection.cursor() as cursor:
@@ -194,7 +196,7 @@ class Executor(MigrationExecutor):
             )
 
     def _record(self, migration: Any, of: int) -> None:
-        """Record the migration, and forget its steps; ``of`` is their number."""
+        """Record the migration, and forget its steps; ``of`` is their number at most."""
         self.record_migration(migration.app_label, migration.name)
         if of > 1:
             with self.connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What the plan asks the server about stored rows and functions."""
+"""Questions of the plan to the server, about stored rows and functions."""
 
 from __future__ import annotations
 
