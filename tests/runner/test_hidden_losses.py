@@ -81,7 +81,7 @@ CASES = [
         "Python in SeparateDatabaseAndState",
         "",
         SEPARATE.format("delete"),
-        "deletes 1 rows of table services",
+        "deletes 1 row of table services",
         SEPARATE.format("update"),
         head=DELETE,
     ),

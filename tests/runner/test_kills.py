@@ -198,7 +198,8 @@ def has_waited(project: Project) -> bool:
     return bool(
         project.execute(
             "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted "
-            "AND application_name LIKE 'migrate %' AND waitstart < now() - interval '1 second'"
+            "AND application_name LIKE 'migrate %' AND datname = current_database() "
+            "AND waitstart < now() - interval '1 second'"
         )
     )
 

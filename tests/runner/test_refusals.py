@@ -238,7 +238,7 @@ REFUSALS = [
     Refusal(
         "update many rows",
         'migrations.RunSQL("UPDATE drafts SET n = n + 1", "")',
-        "updates 1,200 rows of table drafts",
+        "updates 1,200 rows of table drafts at once",
         "Backfill",
         'migrations.RunSQL("UPDATE drafts SET n = n + 1 WHERE n < 100", "")',
         in_plan=False,
@@ -426,6 +426,31 @@ REFUSALS = [
         'ReplaceFunction("is_code", "CREATE OR REPLACE FUNCTION is_code(value text) '
         "RETURNS boolean LANGUAGE sql IMMUTABLE RETURN value ~ '^[a-z][a-z0-9_.]*$'\")",
         in_plan=False,
+    ),
+    Refusal(
+        "the function of a generated column",
+        'migrations.RunSQL("CREATE OR REPLACE FUNCTION twice(n int) RETURNS int IMMUTABLE '
+        "RETURN 3 * n\", '')",
+        "replaces twice(n integer), which doubled uses",
+        "ReplaceFunction",
+        'migrations.RunSQL("CREATE OR REPLACE FUNCTION other(n int) RETURNS int IMMUTABLE '
+        "RETURN 3 * n\", '')",
+        in_plan=False,
+        before='migrations.RunSQL("CREATE FUNCTION twice(n int) RETURNS int IMMUTABLE '
+        "RETURN 2 * n; CREATE FUNCTION other(n int) RETURNS int IMMUTABLE RETURN 2 * n; "
+        'CREATE TABLE drafts (n int, doubled int GENERATED ALWAYS AS (twice(n)) STORED)", "")',
+    ),
+    Refusal(
+        "ReplaceFunction of the function of a generated column",
+        'ReplaceFunction("twice", "CREATE OR REPLACE FUNCTION twice(n int) RETURNS int IMMUTABLE '
+        'RETURN 3 * n")',
+        "replaces twice, which computes the stored column drafts.doubled",
+        "Add a new column",
+        'ReplaceFunction("other", "CREATE OR REPLACE FUNCTION other(n int) RETURNS int IMMUTABLE '
+        'RETURN 3 * n")',
+        before='migrations.RunSQL("CREATE FUNCTION twice(n int) RETURNS int IMMUTABLE '
+        "RETURN 2 * n; CREATE FUNCTION other(n int) RETURNS int IMMUTABLE RETURN 2 * n; "
+        'CREATE TABLE drafts (n int, doubled int GENERATED ALWAYS AS (twice(n)) STORED)", "")',
     ),
     Refusal(
         "a foreign key",

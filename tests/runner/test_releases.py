@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -141,3 +142,34 @@ def test_stage_and_development_are_warned(project: Project) -> None:
     lines = project.migrate(environment="dev")
     assert "Production refuses: booking.0390_drops: drops column services.description" in lines
     assert project.applied("booking")[-1] == "0390_drops"
+
+
+def test_production_needs_the_lock_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.add("booking", "0390_extra", TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr("ebalance.db.runner.executor.released_files", lambda: [])
+        refusal = project.refusal()
+    assert "migrations.lock is missing or empty" in refusal
+    assert project.refusal() == ""
+
+
+def test_database_with_people_is_no_first_installation(project: Project) -> None:
+    project.execute("DELETE FROM django_migrations WHERE name = '0102_curated_items'")
+    project.execute("INSERT INTO users (id, email) VALUES (uuid7(), 'owner@example.com')")
+    project.add("booking", "0390_drops", 'migrations.RemoveField("service", "title")')
+    assert "drops column services.title" in project.refusal("booking", "0390")
+
+
+def test_renamed_file_of_a_begun_migration_is_named(project: Project) -> None:
+    operations = f"{TEXT}, migrations.RunSQL('ALTER TABLE users DROP COLUMN display_name', '')"
+    project.add("booking", "0390_two_tables", operations)
+    assert "drops column users.display_name" in project.refusal()
+    path = project.path("booking", "0390_two_tables")
+    renamed = path.rename(path.with_name("0390_other_name.py"))
+    del sys.modules[f"{project.package}.booking.0390_two_tables"]
+    refusal = project.refusal()
+    assert "booking.0390_two_tables was begun, and no file has that name" in refusal
+    # Corrected under its name, the migration continues.
+    path.write_text(renamed.read_text().replace("DROP COLUMN display_name", "ADD COLUMN x text"))
+    renamed.unlink()
+    assert project.refusal() == ""

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from ebalance.db.runner.session import LOCK, exclusive_session
+from tests.processes import eventually
 
 from .support import Project, one
 
@@ -67,3 +68,21 @@ def test_runs_at_once_apply_each_migration_once(project: Project, empty_database
         == []
     )
     assert project.applied("booking")[-1] == "0390_extra"
+
+
+def test_sigterm_ends_in_one_line(project: Project) -> None:
+    project.add("booking", "0390_extra", COLUMN)
+    with project.database.connect(autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        run = project.start()
+        assert eventually(
+            lambda: project.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'migrate %' "
+                "AND datname = current_database()"
+            )
+        )
+        run.terminate()
+        output, _ = run.communicate()
+    assert run.returncode == 130
+    assert "Stopped; run the same command again to continue." in output
+    assert "Traceback" not in output

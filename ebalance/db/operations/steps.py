@@ -8,7 +8,7 @@ A migration with such an operation needs no ``atomic = False``.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.postgres import operations as postgres
 from django.db.migrations.operations import AddConstraint, AddField, AlterField
@@ -180,11 +180,11 @@ class SetNotNull(Stepwise, AlterField):
         return f"Make {self.name} of {self.model_name} NOT NULL"
 
 
-# The CHECK constraints and indexes that depend on a function, also through another one.
+# CHECKs, indexes and stored generated columns that depend on functions, also through others.
 USERS = r"""
 WITH RECURSIVE used AS (
     SELECT p.oid, p.proname FROM pg_proc p
-    WHERE p.pronamespace = 'public'::regnamespace AND p.proname = %s
+    WHERE p.pronamespace = 'public'::regnamespace AND p.proname = ANY (%s)
     UNION
     SELECT p.oid, p.proname
     FROM used JOIN pg_proc p ON p.pronamespace = 'public'::regnamespace
@@ -192,22 +192,40 @@ WITH RECURSIVE used AS (
        OR EXISTS (SELECT FROM pg_depend d
                   WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
                     AND d.refclassid = 'pg_proc'::regclass AND d.refobjid = used.oid)
+), dependent AS (
+    SELECT d.classid, d.objid FROM pg_depend d
+    WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid IN (SELECT oid FROM used)
 )
-SELECT t.relname, k.conname, pg_get_constraintdef(k.oid)
-FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
-WHERE k.contype = 'c' AND k.oid IN
-    (SELECT d.objid FROM pg_depend d
-     WHERE d.classid = 'pg_constraint'::regclass AND d.refclassid = 'pg_proc'::regclass
-       AND d.refobjid IN (SELECT oid FROM used))
+SELECT 'constraint', t.relname::text, k.conname::text, pg_get_constraintdef(k.oid)
+FROM dependent d JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+JOIN pg_class t ON t.oid = k.conrelid
+WHERE k.contype = 'c'
 UNION
-SELECT t.relname, c.relname, NULL
-FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
-WHERE i.indexrelid IN
-    (SELECT d.objid FROM pg_depend d
-     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_proc'::regclass
-       AND d.refobjid IN (SELECT oid FROM used))
-ORDER BY 1, 2
+SELECT 'index', t.relname, c.relname, ''
+FROM dependent d JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+UNION
+SELECT 'column', t.relname, a.attname, ''
+FROM dependent d JOIN pg_attrdef e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid
+JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum AND a.attgenerated = 's'
+JOIN pg_class t ON t.oid = a.attrelid
+ORDER BY 1, 2, 3
 """
+
+
+class User(NamedTuple):
+    """An object that uses a function. Its rows were checked or computed with the old body."""
+
+    kind: str  # constraint, index, column
+    table: str
+    name: str
+    definition: str  # of a constraint
+
+
+def users_of_functions(cursor: Any, names: list[str]) -> list[User]:
+    """The objects that use the functions of the schema ``public`` with these names."""
+    cursor.execute(USERS, [names])
+    return [User(*row) for row in cursor.fetchall() if not row[2].endswith(TEMPORARY)]
 
 
 class ReplaceFunction(Stepwise, Operation):
@@ -246,18 +264,17 @@ class ReplaceFunction(Stepwise, Operation):
     def _replace(self, schema_editor: Any, sql: str) -> None:
         schema_editor.execute(sql.rstrip().rstrip(";"), None)
         with schema_editor.connection.cursor() as cursor:
-            cursor.execute(USERS, [self.name])
-            users = [row for row in cursor.fetchall() if not row[1].endswith(TEMPORARY)]
+            users = users_of_functions(cursor, [self.name])
         quote = schema_editor.quote_name
-        for table, name, definition in users:
-            if definition is None:
-                schema_editor.execute(f"REINDEX INDEX CONCURRENTLY {quote(name)}", None)
-                continue
-            if hasattr(schema_editor, "begin_step"):  # not of `sqlmigrate`, or backwards
+        for user in users:
+            if user.kind == "index":
+                schema_editor.execute(f"REINDEX INDEX CONCURRENTLY {quote(user.name)}", None)
+            elif user.kind == "constraint":
                 schema_editor.begin_step()
-            definition = definition.removesuffix(" NOT VALID")
-            add = f"ALTER TABLE {quote(table)} ADD CONSTRAINT {quote(temporary_name(name))} "
-            _replace(schema_editor, table, name, add + definition)
+                temporary = quote(temporary_name(user.name))
+                definition = user.definition.removesuffix(" NOT VALID")
+                add = f"ALTER TABLE {quote(user.table)} ADD CONSTRAINT {temporary} {definition}"
+                _replace(schema_editor, user.table, user.name, add)
 
     def describe(self):
         return f"Replace function {self.name} and check the rows that depend on it"

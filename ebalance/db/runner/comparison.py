@@ -11,33 +11,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ebalance.commands import format_rows
+from ebalance.db.operations.steps import TEMPORARY, users_of_functions
+
 from . import advice
 from .objects import Key, Object, Objects, read_changes, read_objects, read_row_counts
 
 MOST_UPDATED = 1000  # rows of a table; more is the work of a backfill
-# Added by a step, and renamed or dropped by a later step of the same operation.
-TEMPORARY = "__new"
-# Constraints and indexes that depend on functions, also through other functions.
-USERS = r"""
-WITH RECURSIVE used AS (
-    SELECT p.oid, p.proname FROM pg_proc p WHERE p.oid = ANY (%s::bigint[]::oid[])
-    UNION
-    SELECT p.oid, p.proname
-    FROM used JOIN pg_proc p ON p.pronamespace = 'public'::regnamespace
-    WHERE p.prosrc ~ ('\m' || used.proname || '\M')
-       OR EXISTS (SELECT FROM pg_depend d
-                  WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-                    AND d.refclassid = 'pg_proc'::regclass AND d.refobjid = used.oid)
-)
-SELECT k.conname FROM pg_depend d JOIN pg_constraint k ON k.oid = d.objid
-WHERE d.classid = 'pg_constraint'::regclass AND d.refclassid = 'pg_proc'::regclass
-  AND d.refobjid IN (SELECT oid FROM used)
-UNION
-SELECT c.relname FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'i'
-WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_proc'::regclass
-  AND d.refobjid IN (SELECT oid FROM used)
-ORDER BY 1
-"""
 
 
 @dataclass(frozen=True)
@@ -136,15 +116,13 @@ class Comparison:
                 and old.facts["body"] != new.facts["body"]
                 and f"body {new.name}" not in declared
             ):
-                bodies.append(key.oid)
-        if bodies:
-            self._cursor.execute(USERS, [bodies])
-            if users := [name for (name,) in self._cursor.fetchall()]:
-                names = ", ".join(written[Key("pg_proc", oid, 0)].name for oid in bodies)
-                yield Finding(
-                    f"replaces {names}, which {users[0]} uses ({len(users)} in all). "
-                    f"{advice.FUNCTION}"
-                )
+                bodies.append(new.name)
+        names = [name.partition("(")[0] for name in bodies]
+        if names and (users := users_of_functions(self._cursor, names)):
+            yield Finding(
+                f"replaces {', '.join(bodies)}, which {users[0].name} uses ({len(users)} in all). "
+                f"{advice.FUNCTION}"
+            )
 
     def _recreated(self, new: Object) -> Object | None:
         """The function that was dropped and made again, with other privileges."""
@@ -223,12 +201,12 @@ class Comparison:
             deleted_before, updated_before = self._rows.get(oid, (0, 0))
             if deleted > deleted_before:
                 yield Finding(
-                    f"deletes {deleted - deleted_before:,} rows of {table}. {advice.ROWS}",
+                    f"deletes {format_rows(deleted - deleted_before)} of {table}. {advice.ROWS}",
                     f"rows {table.name}",
                 )
             if updated - updated_before > MOST_UPDATED:
                 yield Finding(
-                    f"updates {updated - updated_before:,} rows of {table} in one transaction. "
+                    f"updates {format_rows(updated - updated_before)} of {table} at once. "
                     f"{advice.MANY_ROWS}"
                 )
 

@@ -16,7 +16,7 @@ from . import advice
 from .comparison import Comparison
 from .indexes import build_index, execute
 from .new_objects import grant_new
-from .recording import Step
+from .recording import Part, Step
 from .statements import dropped_index, ends_transaction, locked_tables, split
 
 # Milliseconds that an attempt waits for its first lock. Clients queue behind it for so long.
@@ -128,18 +128,16 @@ class StepRunner:
     ) -> None:
         with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
             comparison = Comparison(cursor, self.new_tables) if self.compares else None
-            limits = ""
+            parts: list[Part] = [*step.messages]
             if comparison:
-                old = {each.name for each in comparison.before.values() if each.kind == "table"}
-                known = [table for table in tables if table in old]
+                stored = {each.name for each in comparison.before.values() if each.kind == "table"}
+                known = [table for table in tables if table in stored]
                 limits = _limits(known, timeout, is_validation=step.is_validation)
-            if limits and not isinstance(step.parts[0], str):
-                cursor.execute(limits)
-                limits = ""
-            for part in step.messages:
+                # One message with the first SQL, so that no lock waits for this program.
+                parts[:1] = [limits + parts[0]] if isinstance(parts[0], str) else [limits, parts[0]]
+            for part in parts:
                 if isinstance(part, str):
-                    cursor.execute(limits + part)
-                    limits = ""
+                    cursor.execute(part)
                 else:
                     with self.connection.execute_wrapper(_refuse_end):
                         part()

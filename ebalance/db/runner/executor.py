@@ -22,7 +22,7 @@ from .recording import (
     reading_only,
     record_steps,
 )
-from .releases import changed_files, released_files, rollback_note
+from .releases import LOCK_FILE, changed_files, released_files, rollback_note
 
 STEPS_TABLE = "public.migration_steps"
 
@@ -38,9 +38,9 @@ class Executor(MigrationExecutor):
         self.declared: dict[Any, set[str]] = {}  # losses by migration
         with connection.cursor() as cursor:
             self.is_strict = is_production(cursor)
-        # A database that lacks a migration of the first release is being installed: nothing is
-        # examined, compared, or limited.
-        self.is_installed = self._has_first_release()
+            has_people = _has_people(cursor)
+        # A first installation has no clients and no data: nothing is examined, compared, limited.
+        self.is_installed = has_people or self._has_first_release()
 
     def migrate(self, targets, plan=None, state=None, fake=False, fake_initial=False):
         plan = self.migration_plan(targets) if plan is None else plan
@@ -68,6 +68,15 @@ class Executor(MigrationExecutor):
 
         A changed file of a release is refused everywhere.
         """
+        if self.is_strict and not released_files():
+            raise CommandError(
+                f"{LOCK_FILE} is missing or empty. It belongs to the release: deploy all its files."
+            )
+        if begun := self._begun_elsewhere():
+            raise CommandError(
+                f"{begun} was begun, and no file has that name any more. Restore the name of its "
+                "file, and run the command again. Nothing was changed."
+            )
         if changed := changed_files():
             raise CommandError(
                 "Released migrations were changed:\n"
@@ -80,6 +89,15 @@ class Executor(MigrationExecutor):
             raise CommandError(f"Refused before the first statement:\n{text}")
         for line in lines:
             self.write(f"Production refuses: {line}")
+
+    def _begun_elsewhere(self) -> str | None:
+        """A migration with finished steps and without a file: it was renamed or deleted."""
+        if "migration_steps" not in self._tables():
+            return None
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT DISTINCT app_label, name FROM {STEPS_TABLE} ORDER BY 1, 2")
+            keys = [key for key in cursor.fetchall() if key not in self.loader.disk_migrations]
+        return ".".join(keys[0]) if keys else None
 
     def _faults(self, plan: list[tuple[Any, bool]], fake: bool) -> Iterator[str]:
         if backwards := [migration for migration, is_backwards in plan if is_backwards]:
@@ -204,3 +222,11 @@ class Executor(MigrationExecutor):
                     f"DELETE FROM {STEPS_TABLE} WHERE app_label = %s AND name = %s",
                     [migration.app_label, migration.name],
                 )
+
+
+def _has_people(cursor: Any) -> bool:
+    cursor.execute("SELECT to_regclass('public.users') IS NOT NULL")
+    if cursor.fetchone() == (False,):
+        return False
+    cursor.execute("SELECT EXISTS (SELECT FROM public.users)")
+    return cursor.fetchone() == (True,)

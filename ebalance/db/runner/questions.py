@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ebalance.db.operations.steps import USERS
+from ebalance.db.operations.steps import users_of_functions
 
 from . import advice
 
@@ -52,8 +52,14 @@ def faults_of_not_null(connection: Any, old: Any, new: Any) -> Iterator[str]:
 def faults_of_function(connection: Any, name: str) -> Iterator[str]:
     """Why ReplaceFunction cannot replace the function ``name``."""
     with connection.cursor() as cursor:
-        cursor.execute(USERS, [name])
-        indexes = [index for _, index, definition in cursor.fetchall() if definition is None]
+        users = users_of_functions(cursor, [name])
+        for user in users:
+            if user.kind == "column":
+                yield (
+                    f"replaces {name}, which computes the stored column {user.table}.{user.name}. "
+                    f"{advice.REWRITE}"
+                )
+        indexes = [user.name for user in users if user.kind == "index"]
         cursor.execute(
             "SELECT conname FROM pg_constraint WHERE contype = 'x' AND conname = ANY (%s)",
             [indexes],

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -35,18 +38,35 @@ class Command(migrate.Command):
             return
         # Django's command has no parameter for its executor.
         migrate.MigrationExecutor = partial(Executor, write=self.write)  # type: ignore[attr-defined]
-        with exclusive_session(connection, self.write):
-            try:
+        try:
+            with interrupted_by_sigterm(), exclusive_session(connection, self.write):
                 repair_indexes(connection, self.write)
                 super().handle(*args, **options)
                 with connection.cursor() as cursor:
                     mark_production(cursor)
                 if options["verbosity"] and not drift.unapplied_migrations():
                     drift.report_drift(self.stdout)
-            except KeyboardInterrupt:
-                raise CommandError(
-                    "Stopped; run the same command again to continue.", returncode=130
-                ) from None
+        except CommandError:
+            if options["verbosity"]:
+                self.stdout.write("")  # ends the line of the migration
+            raise
+        except KeyboardInterrupt:
+            raise CommandError(
+                "Stopped; run the same command again to continue.", returncode=130
+            ) from None
 
     def write(self, line: str) -> None:
         self.stderr.write(line, ending="\n")
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which a service is stopped, end a run as Ctrl-C does."""
+    before = None
+    with suppress(ValueError):  # not the main thread
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
