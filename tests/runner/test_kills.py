@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 
+import psycopg
 import pytest
 
 from ebalance.db.schema.listing import schema_lines
@@ -141,6 +142,15 @@ def test_terminated_build_is_rebuilt_though_its_migration_is_faked(parcels: Proj
         )
         is True
     )
+
+
+def test_invalid_index_over_wrong_rows_is_named(project: Project) -> None:
+    project.execute("CREATE TABLE letters (a text); INSERT INTO letters VALUES ('x'), ('x')")
+    with suppress(psycopg.errors.UniqueViolation):
+        project.execute("CREATE UNIQUE INDEX CONCURRENTLY letters_a ON letters (a)")
+    assert "The index letters_a of letters is invalid and cannot be rebuilt" in project.refusal()
+    project.execute("TRUNCATE letters")
+    assert "Rebuilt the index letters_a" in project.migrate()
 
 
 def test_index_with_another_definition_is_named(parcels: Project) -> None:

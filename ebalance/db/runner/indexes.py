@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import transaction
+from django.db import IntegrityError, transaction
+
+from ebalance.failures import database_error
 
 # Waits for older transactions, which does not block others, and takes as long as the table demands.
 LIMITS = "SET lock_timeout = 0; SET statement_timeout = '6h'"
@@ -51,7 +53,15 @@ def repair_indexes(connection: Any, write: Callable[[str], object]) -> None:
                 execute(cursor, f'DROP INDEX CONCURRENTLY public."{name}"')
                 write(f"Dropped {name}, which an interrupted rebuild had left.")
             else:
-                execute(cursor, f'REINDEX INDEX CONCURRENTLY public."{name}"')
+                try:
+                    execute(cursor, f'REINDEX INDEX CONCURRENTLY public."{name}"')
+                except IntegrityError as error:
+                    cause = database_error(error)
+                    reason = cause.diag.message_primary if cause else error
+                    raise CommandError(
+                        f"The index {name} of {table} is invalid and cannot be rebuilt: {reason}. "
+                        "Correct the rows, and run the command again."
+                    ) from None
                 write(f"Rebuilt the index {name} of {table}: its build had been interrupted.")
 
 
