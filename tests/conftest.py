@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import hypothesis.strategies
 import pytest
 import xdist
 from django.conf import settings
@@ -81,6 +82,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if xdist.is_xdist_worker(session):
         return
     stop_if_undeclared()
+    # Hypothesis stores its tables of characters, which take a second in a fresh clone. That second
+    # would count as a part of the first test that needs them.
+    hypothesis.strategies.from_regex("[a-z]").validate()
     if not session.config.getoption("numprocesses", None):
         return
     blocker = session.config.stash[blocking_manager_key]
