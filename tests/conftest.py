@@ -82,14 +82,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if xdist.is_xdist_worker(session):
         return
     stop_if_undeclared()
-    # Hypothesis stores its tables of characters, which take a second in a fresh clone. That second
-    # would count as a part of the first test that needs them.
-    hypothesis.strategies.from_regex("[a-z]").validate()
     if not session.config.getoption("numprocesses", None):
         return
     blocker = session.config.stash[blocking_manager_key]
     with blocker.unblock(), refusals_in_one_line(), Databases() as made:
         made.template()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tables_of_characters() -> None:
+    """Make Hypothesis' tables, which take a second in a fresh clone, before the first test."""
+    hypothesis.strategies.from_regex("[a-z]").validate()
 
 
 @pytest.fixture(scope="session")
