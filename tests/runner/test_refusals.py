@@ -299,6 +299,51 @@ REFUSALS = [
         in_plan=False,
     ),
     Refusal(
+        "NOT NULL in SQL, with a CHECK that is not validated",
+        'migrations.RunSQL("ALTER TABLE services ADD CONSTRAINT filled '
+        'CHECK (deposit_amount IS NOT NULL) NOT VALID", ""),'
+        'migrations.RunSQL("ALTER TABLE services ALTER deposit_amount SET NOT NULL", "")',
+        "makes column services.deposit_amount NOT NULL",
+        "SetNotNull",
+        'AddIndexConcurrently("service", models.Index(fields=["price_amount"], name="by_price")),'
+        'migrations.RunSQL("ALTER TABLE services ADD CONSTRAINT filled '
+        'CHECK (deposit_amount IS NOT NULL) NOT VALID", ""),'
+        'migrations.RunSQL("ALTER TABLE services VALIDATE CONSTRAINT filled", ""),'
+        'migrations.RunSQL("ALTER TABLE services ALTER deposit_amount SET NOT NULL", ""),'
+        'migrations.RunSQL("ALTER TABLE services DROP CONSTRAINT filled", "")',
+        in_plan=False,
+    ),
+    Refusal(
+        "a CHECK that says more than NOT NULL",
+        'migrations.RunSQL("ALTER TABLE drafts DROP CONSTRAINT positive", "")',
+        "drops constraint drafts.positive",
+        "Contract(",
+        'migrations.RunSQL("ALTER TABLE drafts DROP CONSTRAINT filled", "")',
+        in_plan=False,
+        before='migrations.RunSQL("CREATE TABLE drafts (n int NOT NULL '
+        'CONSTRAINT positive CHECK (n > 0) CONSTRAINT filled CHECK (n IS NOT NULL))", "")',
+    ),
+    Refusal(
+        "a shorter number",
+        'migrations.RunSQL("ALTER TABLE drafts ALTER n TYPE numeric(10,3)", "")',
+        "drafts",
+        "Add a new column",
+        'migrations.RunSQL("ALTER TABLE drafts ALTER n TYPE numeric(12,2)", "")',
+        in_plan=False,
+        before='migrations.RunSQL("CREATE TABLE drafts (n numeric(10,2))", "")',
+    ),
+    Refusal(
+        "a unique rule in SQL",
+        'migrations.RunSQL("ALTER TABLE services ADD CONSTRAINT one_title UNIQUE (title)", "")',
+        "builds index one_title while its table is locked",
+        "AddIndexConcurrently",
+        'AddIndexConcurrently("service", models.Index(fields=["price_amount"], name="by_price")),'
+        'migrations.RunSQL("CREATE UNIQUE INDEX CONCURRENTLY titles ON services (title)", ""),'
+        'migrations.RunSQL("ALTER TABLE services ADD CONSTRAINT one_title '
+        'UNIQUE USING INDEX titles", "")',
+        in_plan=False,
+    ),
+    Refusal(
         "NOT NULL is removed in SQL",
         'migrations.RunSQL("ALTER TABLE services ALTER title DROP NOT NULL", "")',
         "removes NOT NULL from column services.title",

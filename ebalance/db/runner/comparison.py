@@ -16,6 +16,7 @@ from ebalance.db.operations.steps import TEMPORARY, users_of_functions
 
 from . import advice
 from .objects import Key, Object, Objects, read_changes, read_objects, read_row_counts
+from .statements import is_wider
 
 MOST_UPDATED = 1000  # rows of a table; more is the work of a backfill
 
@@ -97,7 +98,7 @@ class Comparison:
                 if not old.facts["is_dropped"]:
                     yield _loss(old)
                 continue
-            if old.name != new.name and not _is_temporary(old):
+            if old.name != new.name and not (_is_temporary(old) or _is_attached(key, written)):
                 yield Finding(f"renames {old} to {new.name}. {advice.RENAME}")
             if lost := {*_privileges(old)} - {*_privileges(new)}:
                 yield Finding(
@@ -132,7 +133,8 @@ class Comparison:
 
     def _changed_column(self, key: Key, old: Object, new: Object) -> Iterator[Finding]:
         was, now = old.facts, new.facts
-        if (was["type"], was["typmod"]) != (now["type"], now["typmod"]) and not _is_wider(was, now):
+        types = was["shown_type"], now["shown_type"]
+        if (was["type"], was["typmod"]) != (now["type"], now["typmod"]) and not is_wider(*types):
             yield Finding(
                 f"changes {old} from {was['shown_type']} to {now['shown_type']}. {advice.REWRITE}"
             )
@@ -152,14 +154,21 @@ class Comparison:
         """Whether a validated CHECK keeps the column from being null."""
         name = new.name.split(".")[1]
         return any(
-            each.kind == "constraint"
+            _is_not_null(each, name)
             and each.table == column.oid
             and each.facts["is_valid"]
             and each.facts["columns"] == [column.number]
-            and each.facts["text"]
-            in (f"CHECK (({name} IS NOT NULL))", f'CHECK (("{name}" IS NOT NULL))')
             for each in self.before.values()
         )
+
+    def _is_redundant(self, removed: Object, written: Objects) -> bool:
+        """Whether the CHECK says no more than the NOT NULL that its column has."""
+        if removed.kind != "constraint" or len(removed.facts["columns"]) != 1:
+            return False
+        key = Key("pg_attribute", removed.table, removed.facts["columns"][0])
+        column = written.get(key) or self.before[key]
+        name = column.name.split(".")[1]
+        return _is_not_null(removed, name) and column.facts["is_required"]
 
     # -- removed objects -----------------------------------------------------------------------
 
@@ -179,7 +188,12 @@ class Comparison:
             elif each.kind == "sequence":
                 if not any(each.name.startswith(f"{table.name}_") for table in tables.values()):
                     yield _loss(each)
-            elif each.table in tables or _is_temporary(each) or each.facts.get("is_internal"):
+            elif (
+                each.table in tables
+                or _is_temporary(each)
+                or each.facts.get("is_internal")
+                or self._is_redundant(each, written)
+            ):
                 continue
             elif each.kind in {"index", "constraint"} and any(
                 (each.table, number) in dropped for number in each.facts["columns"]
@@ -220,6 +234,20 @@ def _changed_table(old: Object, new: Object) -> Iterator[Finding]:
         yield Finding(f"detaches {old}. {advice.CONTRACT}", str(old))
 
 
+def _is_not_null(each: Object, column: str) -> bool:
+    return each.kind == "constraint" and each.facts["text"] in (
+        f"CHECK (({column} IS NOT NULL))",
+        f'CHECK (("{column}" IS NOT NULL))',
+    )
+
+
+def _is_attached(index: Key, written: Objects) -> bool:
+    """Whether ADD CONSTRAINT … USING INDEX gave the index the name of its constraint."""
+    return index.catalog in {"pg_index", "pg_class"} and any(
+        each.kind == "constraint" and each.facts["index"] == index.oid for each in written.values()
+    )
+
+
 def _is_temporary(each: Object) -> bool:
     return each.kind == "constraint" and each.name.endswith(TEMPORARY)
 
@@ -234,15 +262,3 @@ def _privileges(each: Object) -> Iterator[str]:
         role, _, rest = item.partition("=")
         for letter in rest.partition("/")[0].replace("*", ""):
             yield f"{role or 'PUBLIC'}={letter}"
-
-
-def _is_wider(was: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Whether every value of the old type has the same bytes in the new type."""
-    character = "character varying"
-    if not was["shown_type"].startswith(character):
-        return False
-    if now["shown_type"] == "text":
-        return True
-    return now["shown_type"].startswith(character) and (
-        now["typmod"] == -1 or (was["typmod"] != -1 and now["typmod"] > was["typmod"])
-    )

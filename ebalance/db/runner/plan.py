@@ -6,7 +6,6 @@ comparison (comparison.py), which rolls the migration back.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from ebalance.db.operations.steps import Stepwise
 
 from . import advice, questions
 from .recording import is_stepwise
-from .statements import ends_transaction
+from .statements import ends_transaction, is_wider
 
 
 def contracts_of(migration: Any) -> list[Contract]:
@@ -254,7 +253,7 @@ def alter_field(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[
     was, now = old.db_type(plan.connection), new.db_type(plan.connection)
     if old.column != new.column:
         yield f"renames {column}. {advice.RENAME}"
-    if was != now and not _is_wider(was or "", now or ""):
+    if was != now and not is_wider(was or "", now or ""):
         yield f"changes {column} from {was} to {now}. {advice.REWRITE}"
     if old.null and not new.null:
         yield f"makes {column} NOT NULL, which checks all rows under a lock. {advice.NOT_NULL}"
@@ -269,11 +268,6 @@ def alter_field(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[
         yield f"builds an index of {column} under a lock. {advice.INDEX}"
     if new.remote_field and new.db_constraint and not (old.remote_field and old.db_constraint):
         yield f"checks a foreign key of {column} under a lock. {advice.CONSTRAINT}"
-
-
-def _is_wider(was: str, now: str) -> bool:
-    lengths = re.fullmatch(r"varchar\((\d+)\) (?:varchar\((\d+)\)|varchar|text)", f"{was} {now}")
-    return lengths is not None and (lengths[2] is None or int(lengths[2]) > int(lengths[1]))
 
 
 @rule(django.AddIndex)

@@ -38,6 +38,21 @@ TRANSACTION = re.compile(
     re.I,
 )
 
+WIDER = re.compile(
+    r"varchar\((?P<was>\d+)\) (?:varchar\((?P<now>\d+)\)|varchar|text)"
+    r"|numeric\((?P<digits>\d+),(?P<scale>\d+)\) numeric\((?P<more>\d+),(?P=scale)\)"
+)
+
+
+def is_wider(was: str, now: str) -> bool:
+    """Whether the server stores every value of the type ``was`` as one of ``now``, as it is."""
+    types = f"{was} {now}".replace("character varying", "varchar").replace(", ", ",")
+    if (match := WIDER.fullmatch(types)) is None:
+        return False
+    if match["digits"]:
+        return int(match["more"]) > int(match["digits"])
+    return match["now"] is None or int(match["now"]) > int(match["was"])
+
 
 def split(sql: str) -> Iterator[tuple[str, str]]:
     """Each statement of ``sql``, and the same without comments, strings and bodies."""
