@@ -128,7 +128,7 @@ def test_missing_database_is_reported(empty_database) -> None:
     ("command", "options", "part"),
     [
         ("migrate", "-c role=pg_monitor", "permission denied"),
-        ("migrate", "-c search_path=nowhere", "no schema has been selected"),
+        ("migrate", "-c search_path=nowhere", "The search_path is nowhere"),
         ("migrate", "-c default_transaction_read_only=on", "read-only"),
         ("run", "-c role=pg_monitor", "permission denied"),
     ],

@@ -24,6 +24,7 @@ class Command(migrate.Command):
     """migrate under the rules of docs/spec/migrations.md: see ebalance/db/runner."""
 
     autodetector = SafeAutodetector
+    is_applying = False  # the output has begun the line of a migration
 
     def get_check_kwargs(self, options: Any) -> Any:
         # Only these checks: errors in admin or in URLs must not prevent a migration.
@@ -47,13 +48,17 @@ class Command(migrate.Command):
                 if options["verbosity"] and not drift.unapplied_migrations():
                     drift.report_drift(self.stdout)
         except CommandError:
-            if options["verbosity"]:
+            if self.is_applying and options["verbosity"]:
                 self.stdout.write("")  # ends the line of the migration
             raise
         except KeyboardInterrupt:
             raise CommandError(
                 "Stopped; run the same command again to continue.", returncode=130
             ) from None
+
+    def migration_progress_callback(self, action: str, *args: Any) -> None:
+        super().migration_progress_callback(action, *args)
+        self.is_applying = action == "apply_start"
 
     def write(self, line: str) -> None:
         self.stderr.write(line, ending="\n")
