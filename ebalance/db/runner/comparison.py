@@ -162,7 +162,7 @@ class Comparison:
         )
 
     def _is_redundant(self, removed: Object, written: Objects) -> bool:
-        """Whether the CHECK says no more than the NOT NULL that its column has."""
+        """Whether the CHECK repeats the NOT NULL of its column."""
         if removed.kind != "constraint" or len(removed.facts["columns"]) != 1:
             return False
         key = Key("pg_attribute", removed.table, removed.facts["columns"][0])
