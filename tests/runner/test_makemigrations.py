@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pgtrigger.migrations
@@ -15,19 +16,20 @@ from django.contrib.postgres import operations as postgres
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import models
+from django.db import connection, models
 from django.db.migrations import operations as django_operations
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ModelState, ProjectState
-from django.db.models import Q
+from django.db.models import Func, Q
 from django.utils import translation
 
 from ebalance.db import operations, rules
 from ebalance.db.autodetector import SafeAutodetector
 from ebalance.db.operations.steps import Stepwise
 from ebalance.db.runner import plan, releases
+from ebalance.db.runner.safe_forms import preview
 from ebalance.db.schema.classification import p0
 from tests.advice import advises
 
@@ -360,6 +362,21 @@ def test_dry_run_warns_and_writes_nothing(project: Project, make: Callable[..., 
     output = make(alter("title", db_column="heading"), "--dry-run", "--name", "heading")
     assert "Production refuses: booking.0302_heading: renames column services.title" in output
     assert not project.path("booking", "0302_heading").exists()
+
+
+def test_migrations_are_written_without_a_server(tmp_path: Path, django_db_blocker: Any) -> None:
+    stopped = connection.copy()
+    stopped.settings_dict |= {"HOST": str(tmp_path), "BUNDLED": None}
+    before = loader().project_state()
+    with django_db_blocker.unblock():
+        for change in (
+            alter("deposit_amount", null=False),
+            add("token", models.UUIDField(db_default=Func(function="uuid7"))),
+        ):
+            assert [*preview({"booking": [detected(change)]}, before, stopped)] == []
+        # A refusal that asks no server is printed.
+        (line,) = preview({"booking": [detected(big_price)]}, before, stopped)
+    assert "changes column services.price_amount" in line
 
 
 def test_update_of_a_migration_is_refused(make: Callable[..., str]) -> None:

@@ -103,6 +103,9 @@ class PlanExaminer:
         """A volatile function in the database default of a field."""
         return questions.volatile_function(self.connection, field)
 
+    def faults_of_not_null(self, old: models.Field, new: models.Field) -> list[str]:
+        return [*questions.faults_of_not_null(self.connection, old, new)]
+
 
 type Rule = Callable[[PlanExaminer, Any, str], Iterator[str]]
 RULES: dict[type, Rule] = {}
@@ -361,7 +364,7 @@ def alter_together(plan: PlanExaminer, operation: Any, app_label: str) -> Iterat
 def set_not_null(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     old = plan.model(app_label, operation.model_name)._meta.get_field(operation.name)
     new = plan.field_after(operation, app_label)
-    yield from questions.faults_of_not_null(plan.connection, old, new)
+    yield from plan.faults_of_not_null(old, new)
 
 
 @rule(steps.ReplaceFunction)

@@ -189,6 +189,11 @@ class _Preview(PlanExaminer):
             return super().volatile_function(field)
         return None
 
+    def faults_of_not_null(self, old: models.Field, new: models.Field) -> list[str]:
+        with suppress(OperationalError):  # as above
+            return super().faults_of_not_null(old, new)
+        return []
+
 
 def preview(changes: dict[str, list[Migration]], before: Any, connection: Any) -> Iterator[str]:
     """The refusals of production for detected ``changes`` by app, with the remedy of each."""
