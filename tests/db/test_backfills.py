@@ -46,7 +46,8 @@ def declare(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> I
         forget()
         write_migration(tmp_path, *operations)
         settings.MIGRATION_MODULES = {"booking": PACKAGE}
-        return declared_backfills(MigrationLoader(None))
+        jobs = declared_backfills(MigrationLoader(None))
+        return {name: job for name, job in jobs.items() if job.app_label == "booking"}
 
     monkeypatch.syspath_prepend(str(tmp_path))
     yield read

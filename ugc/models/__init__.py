@@ -1,15 +1,18 @@
 """Texts that clients write: questions, reviews, diaries. They are sealed."""
 
+from .answers import QuestionAnswer
 from .diaries import DiaryEntry
 from .moderation import ModerationAction
-from .questions import AnonymousQuestion, EscalationReason, QuestionAnswer, TriggerFlag
+from .questions import AnonymousQuestion, EscalationReason, TriggerFlag
 from .reviews import Review, ReviewPublicationConsent
+from .totals import ModerationTotal
 
 __all__ = [
     "AnonymousQuestion",
     "DiaryEntry",
     "EscalationReason",
     "ModerationAction",
+    "ModerationTotal",
     "QuestionAnswer",
     "Review",
     "ReviewPublicationConsent",
