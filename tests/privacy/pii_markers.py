@@ -45,6 +45,7 @@ from tests.factories import (
     DataExportRequestFactory,
     DeepLinkFactory,
     DiaryEntryFactory,
+    ErasureRequestFactory,
     IntakeFormFactory,
     InteractiveRunFactory,
     LeadFactory,
@@ -379,6 +380,7 @@ def _events(one: Marked, shared: Shared, lead: Any, browser: str) -> None:
             interactive_definition=shared.interactive,
             user=user,
             anonymous_id=browser,
+            session_id=marks.uuid("interactive_runs.session_id"),
             deep_link_id=text("interactive_runs.deep_link_id"),
             completed=completed,
         )
@@ -393,6 +395,7 @@ def _rights(one: Marked, lead: Any) -> None:
         ConsentFactory(user=one.user, consent_type="telegram", revoked=True),
     ):
         one.add(consent)
+    one.add(ErasureRequestFactory(user=one.user, refused=True))
     for state in ("ready", "failed"):
         request = DataExportRequestFactory(user=one.user, **{state: True})
         if state == "ready":

@@ -533,7 +533,8 @@ def test_escalation_keeps_the_deadline_of_the_first_decision(assistant: User) ->
     reject_question(row, reason="crisis", actor=assistant, clock=at(22))
     values = stored(row)
     assert values["moderated_at"] == NOW + timedelta(hours=20)
-    assert values["due_at"] == NOW + timedelta(hours=24)
+    assert values["moderated_due_at"] == NOW + timedelta(hours=24)
+    assert values["due_at"] == NOW + timedelta(hours=4)
     assert values["trigger_flags"] == ["crisis"]
 
 
