@@ -214,6 +214,18 @@ def test_a_run_begins_with_the_published_version() -> None:
     }
 
 
+def test_run_names_its_visit() -> None:
+    definition, session, key = InteractiveDefinitionFactory(published=True), uuid4(), uuid4()
+    request: dict[str, Any] = {"anonymous_id": "visitor-000001", "id": key}
+    run = start_run(definition, session_id=str(session), **request)
+    assert InteractiveRun.objects.get(pk=run.pk).session_id == session
+    assert start_run(definition, session_id=session, **request) == run
+    with pytest.raises(IdempotencyConflict):
+        start_run(definition, session_id=uuid4(), **request)
+    with pytest.raises(InvalidInput):
+        start_run(definition, anonymous_id="visitor-000001", session_id="a visit")
+
+
 def test_keys_are_accepted_instead_of_rows() -> None:
     definition, person = published(), UserFactory()
     run = begin(definition.pk, user=str(person.pk), anonymous_id=None)
