@@ -50,6 +50,15 @@ def as_set(query: str) -> set[tuple[Any, ...]]:
 
 
 @case_groups(
+    *(
+        Case(
+            f"cta_runs {n} of 1",
+            InteractiveRunTotalFactory,
+            {"runs": 1, "timed_runs": 0, "duration_ms": 0, "cta_runs": n},
+            None if 0 <= n <= 1 else "interactive_run_totals_cta_runs_within_runs",
+        )
+        for n in (-1, 0, 1, 2)
+    ),
     *range_cases(InteractiveRunTotalFactory, "runs", 1),
     *range_cases(InteractiveRunTotalFactory, "timed_runs", 0),
     *range_cases(InteractiveRunTotalFactory, "duration_ms", 0),

@@ -1,8 +1,8 @@
 """Texts that clients write: questions, reviews, diaries. They are sealed."""
 
-from .answers import QuestionAnswer
 from .diaries import DiaryEntry
 from .moderation import ModerationAction
+from .question_answers import QuestionAnswer
 from .questions import AnonymousQuestion, EscalationReason, TriggerFlag
 from .reviews import Review, ReviewPublicationConsent
 from .totals import ModerationTotal
