@@ -19,8 +19,8 @@ import psycopg
 from common import empty_database, migrate
 from django.db import connection
 
-from ebalance.admin.metrics import METRICS
 from ebalance.metrics import Metric, Period
+from ebalance.reports.figures import METRICS
 
 EVENTS, PEOPLE, SESSIONS = 1_000_000, 100_000, 60_000
 READS, BOUND = 3, 1.0  # seconds

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ebalance.admin.metrics import read_metrics
+from ebalance.reports.figures import read_metrics
 
 from .rows import OCTOBER, event, identity, key, lead, period
 

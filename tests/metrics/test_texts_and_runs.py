@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from ebalance.admin.metrics import read_metrics
+from ebalance.reports.figures import read_metrics
 from tests.factories.base import sealed
 from tests.privacy.purging import purge
 

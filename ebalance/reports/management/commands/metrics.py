@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ebalance.admin.metrics import read_metrics
 from ebalance.metrics import Period
+from ebalance.reports.figures import read_metrics
 
 
 class Command(BaseCommand):
