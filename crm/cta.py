@@ -4,15 +4,15 @@ Metrics count runs that are stored, and purge_expired counts those that it remov
 """
 
 
-def followed_by_cta(run: str) -> str:
+def followed_by_cta(run: str, environment: str = "%(environment)s") -> str:
     """SQL: whether a ``cta_click`` of its visit follows the completed run. Equal times count.
 
-    ``run`` is the alias of rows of ``interactive_runs``. The statement has the parameter
-    ``environment``, as each metric has (metrics.md, Exactly 2). A run that is not completed has no
+    ``run`` is the alias of rows of ``interactive_runs``. Only events of ``environment``, which is
+    SQL too, count (metrics.md, Exactly 2). A run that is not completed has no
     end, so nothing follows it.
     """
     return (
         "EXISTS (SELECT FROM analytics_events AS event "
         f"WHERE event.event_name = 'cta_click' AND event.session_id = {run}.session_id "
-        f"AND event.occurred_at >= {run}.completed_at AND event.environment = %(environment)s)"
+        f"AND event.occurred_at >= {run}.completed_at AND event.environment = {environment})"
     )

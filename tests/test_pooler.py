@@ -168,6 +168,7 @@ THROUGH_POOLER = {
     "grant_db_roles": [],
     "keys": ["status"],
     "loaddata": ["seeds"],
+    "metrics": ["--json"],
     "process_erasure_requests": [],
     "process_exports": [],
     "process_webhooks": [],

@@ -158,6 +158,7 @@ class ErasureRequest(Entity):
                 "erasure_requests_one_open_per_user",
                 fields=["user"],
                 condition=Q(status="requested"),
+                message=_("The deletion of this person is already requested."),
             ),
             rules.set_exactly_when(
                 "erasure_requests_completed_when_over",

@@ -214,18 +214,6 @@ def test_a_run_begins_with_the_published_version() -> None:
     }
 
 
-def test_run_names_its_visit() -> None:
-    definition, session, key = InteractiveDefinitionFactory(published=True), uuid4(), uuid4()
-    request: dict[str, Any] = {"anonymous_id": "visitor-000001", "id": key}
-    run = start_run(definition, session_id=str(session), **request)
-    assert InteractiveRun.objects.get(pk=run.pk).session_id == session
-    assert start_run(definition, session_id=session, **request) == run
-    with pytest.raises(IdempotencyConflict):
-        start_run(definition, session_id=uuid4(), **request)
-    with pytest.raises(InvalidInput):
-        start_run(definition, anonymous_id="visitor-000001", session_id="a visit")
-
-
 def test_keys_are_accepted_instead_of_rows() -> None:
     definition, person = published(), UserFactory()
     run = begin(definition.pk, user=str(person.pk), anonymous_id=None)
@@ -257,6 +245,7 @@ def test_only_a_published_interactive_is_run(status: str) -> None:
         ({"deep_link_id": "a b c d e f"}, "deep_link_id"),
         ({"entry_point": "radio"}, "entry_point"),
         ({"entry_point": ["seo"]}, "entry_point"),
+        ({"session_id": "a visit"}, "session_id"),
         ({"id": "no-uuid"}, "id"),
         ({"id": 5}, "id"),
     ],
@@ -285,15 +274,18 @@ def test_deleted_person_starts_no_run() -> None:
 
 def test_repeated_request_returns_the_same_run() -> None:
     definition, key = published(), uuid7()
-    run = begin(definition, id=key, entry_point="seo")
+    visit = uuid7()
+    run = begin(definition, id=key, entry_point="seo", session_id=visit)
+    assert run.session_id == visit
+    same = {"entry_point": "seo", "session_id": str(visit)}
     with writes_nothing():
-        assert begin(definition, id=key, entry_point="seo") == run
-        assert begin(definition, id=str(key), entry_point="seo") == run
+        assert begin(definition, id=key, **same) == run
+        assert begin(definition, id=str(key), **same) == run
     link_run_to_user(run, user=UserFactory())
     complete_run(run, result_level="low")
     archive(definition)
     with writes_nothing():
-        again = begin(definition, id=key, entry_point="seo")
+        again = begin(definition, id=key, **same)
     assert (again, again.status) == (run, "completed")
 
 
@@ -301,6 +293,7 @@ def test_repeated_request_returns_the_same_run() -> None:
     "values",
     [
         {"anonymous_id": "visitor-000002"},
+        {"session_id": lambda: uuid7()},
         {"entry_point": "ads"},
         {"deep_link_id": "link-0001"},
         {"user": lambda: UserFactory()},

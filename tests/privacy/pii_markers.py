@@ -395,7 +395,6 @@ def _rights(one: Marked, lead: Any) -> None:
         ConsentFactory(user=one.user, consent_type="telegram", revoked=True),
     ):
         one.add(consent)
-    one.add(ErasureRequestFactory(user=one.user, refused=True))
     for state in ("ready", "failed"):
         request = DataExportRequestFactory(user=one.user, **{state: True})
         if state == "ready":
@@ -404,6 +403,8 @@ def _rights(one: Marked, lead: Any) -> None:
             request.file_url = f"exports/{name}"
             request.save(update_fields=["file_url"])
         one.add(request)
+    one.add(ErasureRequestFactory(user=one.user, refused=True))
+    one.add(ErasureRequestFactory(user=one.user))
 
 
 def _logins(one: Marked) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, transaction
 from django.test import Client
 
 from audit.models import AuditLogEntry
@@ -26,9 +25,8 @@ from identity.models import ErasureLedgerEntry, ErasureRequest, User
 from tests.admin.test_person_actions import SURE, dialog
 from tests.booking.outbox_assertions import stored, writes_nothing
 from tests.db.test_roles import acting_as
-from tests.factories import AppointmentFactory, ErasureRequestFactory, UserFactory
-from tests.rule_cases import UPDATES
-from tests.support import breaks, execute, refuses
+from tests.factories import AppointmentFactory, UserFactory
+from tests.support import execute
 
 pytestmark = pytest.mark.django_db
 
@@ -49,62 +47,6 @@ def run() -> tuple[str, str]:
     out, err = io.StringIO(), io.StringIO()
     call_command("process_erasure_requests", stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()
-
-
-# -- rules ----------------------------------------------------------------------------------------
-
-
-@breaks("erasure_requests_one_open_per_user")
-def test_person_has_one_open_request() -> None:
-    row = ErasureRequestFactory(refused=True)
-    ErasureRequestFactory(user=row.user)
-    with refuses("erasure_requests_one_open_per_user", "erasure_requests"):
-        execute(
-            "INSERT INTO erasure_requests (user_id, requested_by_user_id) VALUES (%s, %s)",
-            [row.user_id, row.requested_by_id],
-        )
-    with pytest.raises(IntegrityError), transaction.atomic():
-        ErasureRequestFactory(user=row.user)
-
-
-@breaks("erasure_requests_done_is_erased")
-@pytest.mark.parametrize("write_path", UPDATES)
-def test_request_is_done_only_for_an_erased_person(write_path: str) -> None:
-    row = ErasureRequestFactory()
-    done = {"status": "done", "completed_at": row.created_at}
-    with refuses("erasure_requests_done_is_erased", "erasure_requests"):
-        UPDATES[write_path](row, **done)
-    row = ErasureRequest.objects.get(pk=row.pk)
-    ErasureRequestFactory.before_move(row, done)
-    UPDATES[write_path](row, **done)
-    assert stored(row)["status"] == "done"
-
-
-@breaks("erasure_requests_request_stays")
-@pytest.mark.parametrize("column", ["user_id", "requested_by_user_id"])
-def test_request_keeps_its_people(column: str) -> None:
-    row = ErasureRequestFactory()
-    with refuses("erasure_requests_request_stays", "erasure_requests"):
-        execute(f"UPDATE erasure_requests SET {column} = %s", [UserFactory().pk])
-    execute(f"UPDATE erasure_requests SET {column} = {column}")
-    assert stored(row)["status"] == "requested"
-
-
-@breaks("erasure_requests_completed_when_over", "erasure_requests_reason_when_refused")
-def test_finish_and_reason_agree_with_the_status() -> None:
-    row = ErasureRequestFactory()
-    for rule, change in (
-        ("erasure_requests_completed_when_over", "completed_at = now()"),
-        ("erasure_requests_reason_when_refused", "refused_reason = 'last_owner'"),
-        ("erasure_requests_reason_when_refused", "status = 'refused', completed_at = now()"),
-    ):
-        with refuses(rule, "erasure_requests"):
-            execute(f"UPDATE erasure_requests SET {change}")
-    execute(
-        "UPDATE erasure_requests SET status = 'refused', completed_at = now(), "
-        "refused_reason = 'last_owner'"
-    )
-    assert stored(row)["status"] == "refused"
 
 
 # -- request_erasure ------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def question(**values: Any) -> models.Model:
 
 
 def answered_question(at: datetime) -> models.Model:
-    row = question(answered=True, moderated_at=at - timedelta(days=200), answered_at=at)
+    row = question(answered=True, moderated_at=at - timedelta(days=100), answered_at=at)
     ModerationActionFactory(ugc=row)
     return row
 
@@ -95,8 +95,8 @@ def rejected(at: datetime) -> models.Model:
 
 
 def decided_again(at: datetime, status: str, action: str) -> models.Model:
-    """Decided first 150 days before ``at``, escalated, and decided for good at ``at``."""
-    row = question(**{status: True}, moderated_at=at - timedelta(days=150))
+    """Decided first 100 days before ``at``, escalated, and decided for good at ``at``."""
+    row = question(**{status: True}, moderated_at=at - timedelta(days=100))
     reason = {"reason_category": "spam"} if action == "reject" else {}
     ModerationActionFactory(ugc=row, action=action, created_at=at, **reason)
     return row
@@ -186,6 +186,16 @@ ENDINGS = [
         ("moderation_totals",),
         own_time="180 days",
     ),
+    *(
+        Ending(
+            "erasure_requests",
+            state,
+            lambda at, state=state: ErasureRequestFactory(
+                **{state: True}, created_at=at, completed_at=at
+            ),
+        )
+        for state in ("done", "refused")
+    ),
     Ending(
         "waitlist_requests", "closed", lambda at: WaitlistRequestFactory(closed=True, closed_at=at)
     ),
@@ -217,11 +227,6 @@ ENDINGS = [
         "data_export_requests",
         "failed",
         lambda at: DataExportRequestFactory(failed=True, created_at=at, completed_at=at),
-    ),
-    Ending(
-        "erasure_requests",
-        "refused",
-        lambda at: ErasureRequestFactory(refused=True, created_at=at, completed_at=at),
     ),
     Ending(
         "review_publication_consents",
@@ -294,8 +299,11 @@ def test_protected_row_is_not_deleted_before_its_retention_ends(ending: Ending) 
 
 
 def test_every_purged_table_has_a_case() -> None:
-    tried = {ending.table for ending in ENDINGS}
-    tried |= {"interactive_run_totals", "moderation_totals", "audit_log_entries"}
+    tried = {ending.table for ending in ENDINGS} | {
+        "interactive_run_totals",
+        "moderation_totals",
+        "audit_log_entries",
+    }
     assert tried == {table.name for table in retention.purged_tables()}
 
 
