@@ -36,6 +36,10 @@ DAYS_AND_HOURS = {
     ("schedule_rules", "valid_until"): "date",
     ("schedule_rules", "start_local"): "time without time zone",
     ("schedule_rules", "end_local"): "time without time zone",
+    ("schedule_exceptions", "starts_on"): "date",
+    ("schedule_exceptions", "ends_on"): "date",
+    ("schedule_exceptions", "start_local"): "time without time zone",
+    ("schedule_exceptions", "end_local"): "time without time zone",
     ("diary_entries", "entry_date"): "date",
     ("interactive_run_totals", "day"): "date",
 }
