@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from uuid import UUID
+
 from audit.services import publish_event
 from crm.models import Lead
 from crm.services import record_event
@@ -11,6 +14,14 @@ from ebalance.services import Clock
 from identity.models import User
 
 from ..models import Appointment, WaitlistRequest
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The browser and the visit in which a person acts, as in the events of the site."""
+
+    anonymous_id: str | None = None
+    session_id: UUID | None = None
 
 
 def get_acting_role(actor: User | None) -> str:
@@ -48,6 +59,7 @@ def track_appointment(
     *,
     clock: Clock,
     actor: User | None = None,
+    visit: Visit = Visit(),
     **properties: object,
 ) -> None:
     """Record an event of the tracking plan about the person of the appointment."""
@@ -56,6 +68,8 @@ def track_appointment(
         source="backend" if actor is None else "admin",
         lead=appointment.lead_id,
         user=appointment.client_id,
+        anonymous_id=visit.anonymous_id,
+        session_id=visit.session_id,
         properties={"service_id": appointment.service_id, **properties},
         deep_link_id=appointment.deep_link_id,
         topic=appointment.topic_id,

@@ -97,8 +97,8 @@ def open_period(
     """Offer extra hours on each day from ``first`` to ``last``.
 
     Arguments and repetition as for ``close_period``. Without ``service``, the sessions are for any
-    service and as long as the longest published one. No break follows a session. What a closed
-    period covers stays closed; ``slots.closed`` is the number of such offers.
+    service and as long as the longest published one. No break follows a session. A
+    closed period has precedence; ``slots.closed`` is the number of offers that it takes away.
 
     Raises PeriodInvalid, HoursInvalid, ZoneUnknown, InvalidInput, NotPermitted, NotFound.
     """
