@@ -6,8 +6,10 @@ transaction. Generations and these services run one at a time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
 from django.db.models import F, Q, Value
@@ -165,7 +167,7 @@ def parse_period(
         "timezone": zone,
         "start_local": start_local,
         "end_local": end_local,
-        "service_id": None if service is None else get_or_refuse(Service.objects, service).pk,
+        "service_id": None if service is None else get_or_refuse(Service.objects.all(), service).pk,
         "note": note,
     }
 
@@ -209,8 +211,9 @@ def find_booked(exception: ScheduleException, now: datetime) -> tuple[Appointmen
     An expired hold keeps no time.
     """
     hours = ("starts_on", "ends_on", "timezone", "start_local", "end_local")
+    get_field: Callable[[str], Any] = exception._meta.get_field
     in_hours = IsInHours(
-        *(Value(getattr(exception, name), exception._meta.get_field(name)) for name in hours),
+        *(Value(getattr(exception, name), get_field(name)) for name in hours),
         F("start_at_utc"),
         F("end_at_utc"),
     )
