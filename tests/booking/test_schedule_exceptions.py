@@ -8,8 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from audit.models import AuditLogEntry
@@ -41,13 +40,16 @@ from tests.factories import (
     ServiceFactory,
     UserFactory,
 )
+from tests.rule_groups import CaseGroup, case_groups, check_case_group
 from tests.services import execute, nothing_written
+from tests.support import Case, breaks, refuses, update_sql
 
 pytestmark = pytest.mark.django_db
 
 MONDAY = date(2099, 1, 5)
 NEW_YEAR = datetime(2099, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+SUNDAY = MONDAY - DAY
 TIMES = {"timezone": "UTC", "clock": lambda: NEW_YEAR}
 WHOLE = {"starts_on": MONDAY, "ends_on": MONDAY, "timezone": "UTC"}
 
@@ -88,69 +90,42 @@ def bookable() -> set[UUID]:
 # -- rules of the table ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("values", "rule"),
-    [
-        ({"ends_on": MONDAY - DAY}, "schedule_exceptions_ends_on_after_start"),
-        ({"ends_on": MONDAY + 366 * DAY}, "schedule_exceptions_at_most_366_days"),
-        ({"start_local": time(9)}, "schedule_exceptions_hours_all_or_none"),
-        ({"end_local": time(9)}, "schedule_exceptions_hours_all_or_none"),
-        ({"kind": "open"}, "schedule_exceptions_open_has_hours"),
-        ({"start_local": time(9), "end_local": time(9)}, "schedule_exceptions_ends_after_start"),
-        ({"kind": "shut"}, "schedule_exceptions_kind_in_set"),
-    ],
-    ids=str,
+def exception(name: str, rule: str | None = None, /, **values: Any) -> Case:
+    return Case(name, ScheduleExceptionFactory, WHOLE | values, rule)
+
+
+TOGETHER = "schedule_exceptions_hours_all_or_none"
+LATER = "schedule_exceptions_ends_after_start"
+
+
+@case_groups(
+    exception("one day"),
+    exception("ends before it begins", "schedule_exceptions_ends_on_after_start", ends_on=SUNDAY),
+    exception("366 days", ends_on=MONDAY + 365 * DAY),
+    exception("367 days", "schedule_exceptions_at_most_366_days", ends_on=MONDAY + 366 * DAY),
+    exception("start alone", TOGETHER, start_local=time(9)),
+    exception("end alone", TOGETHER, end_local=time(9)),
+    exception("no time at all", LATER, start_local=time(9), end_local=time(9)),
+    exception("past midnight", LATER, start_local=time(22), end_local=time(0)),
+    exception("all day", start_local=time(0), end_local=time.max),
+    exception("open without hours", "schedule_exceptions_open_has_hours", kind="open"),
+    exception("extra hours", extra=True),
 )
-def test_invalid_exception_is_refused(values: dict[str, Any], rule: str) -> None:
-    row = ScheduleExceptionFactory.build(**WHOLE | values)
-    with pytest.raises(ValidationError):
-        row.full_clean()
-    with pytest.raises(IntegrityError, match=rule), transaction.atomic():
-        row.save()
-    columns = ", ".join(WHOLE | values)
-    marks = ", ".join(["%s"] * len(WHOLE | values))
-    kind = ("", []) if "kind" in values else (", kind", ["closed"])
-    with (
-        pytest.raises(IntegrityError, match=rule),
-        transaction.atomic(),
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(
-            f"INSERT INTO schedule_exceptions ({columns}{kind[0]}) "
-            f"VALUES ({marks}{', %s' if kind[1] else ''})",
-            [*(WHOLE | values).values(), *kind[1]],
-        )
+def test_exception_is_within_its_limits(group: CaseGroup) -> None:
+    check_case_group(group)
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {"ends_on": MONDAY + 365 * DAY},
-        {"start_local": time(9), "end_local": time.max},
-        {"kind": "open", "start_local": time(0), "end_local": time(9)},
-    ],
-    ids=str,
-)
-def test_valid_exception_is_stored(values: dict[str, Any]) -> None:
-    row = ScheduleExceptionFactory.build(**WHOLE | values)
-    row.full_clean()
-    row.save()
-    assert ScheduleException.objects.filter(pk=row.pk).exists()
+@breaks("schedule_exceptions_ends_before_midnight")
+def test_hours_of_an_exception_end_before_midnight() -> None:
+    row = ScheduleExceptionFactory(extra=True)
+    with refuses("schedule_exceptions_ends_before_midnight"):
+        update_sql(row, end_local="24:00")
 
 
-def test_day_without_end_and_hour_of_the_next_day_are_refused() -> None:
-    insert = "INSERT INTO schedule_exceptions (starts_on, ends_on, timezone, kind, {}) VALUES ({})"
-    for columns, values, rule in [
-        ("note", "'infinity', 'infinity', 'UTC', 'closed', ''", "times_finite|at_most_366_days"),
-        (
-            "start_local, end_local",
-            "'2099-01-05', '2099-01-05', 'UTC', 'closed', '09:00', '24:00'",
-            "ends_before_midnight",
-        ),
-    ]:
-        with pytest.raises(IntegrityError, match=rule), transaction.atomic():
-            execute(insert.format(columns, values))
+@breaks("schedule_exceptions_no_truncate")
+def test_exceptions_cannot_be_emptied() -> None:
+    with refuses("schedule_exceptions_no_truncate", "schedule_exceptions"):
+        execute("TRUNCATE schedule_exceptions")
 
 
 def test_every_writer_of_exceptions_is_audited() -> None:
