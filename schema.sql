@@ -3557,7 +3557,8 @@ CREATE VIEW public.bookable_slots WITH (security_invoker='true') AS
            FROM public.appointments other
           WHERE ((public.busy_range(other.start_at_utc, other.end_at_utc, (other.buffer_minutes)::integer) && public.busy_range(slot.start_at_utc, slot.end_at_utc, (slot.buffer_minutes)::integer)) AND (other.status = ANY (ARRAY['pending_payment'::text, 'paid'::text, 'confirmed'::text])) AND (NOT ((other.status = 'pending_payment'::text) AND (other.hold_expires_at <= clock."time"))))))) AND (NOT (EXISTS ( SELECT
            FROM public.availability_slots blocked
-          WHERE ((blocked.status = 'blocked'::text) AND (blocked.start_at_utc < slot.end_at_utc) AND (blocked.start_at_utc > (slot.start_at_utc - '12:00:00'::interval)) AND (blocked.end_at_utc > slot.start_at_utc))))));
+          WHERE ((blocked.status = 'blocked'::text) AND (blocked.start_at_utc < slot.end_at_utc) AND (blocked.start_at_utc > (slot.start_at_utc - '12:00:00'::interval)) AND (blocked.end_at_utc > slot.start_at_utc))
+         OFFSET 0))));
 
 
 --

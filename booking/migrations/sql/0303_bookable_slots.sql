@@ -30,9 +30,11 @@ WHERE (slot.status = 'available'
             && public.busy_range(slot.start_at_utc, slot.end_at_utc, slot.buffer_minutes)
         AND other.status IN ('pending_payment', 'paid', 'confirmed')
         AND NOT (other.status = 'pending_payment' AND other.hold_expires_at <= clock.time))
+  -- OFFSET: the index is read for each slot, instead of a join with all blocked slots.
   AND NOT EXISTS (
       SELECT FROM public.availability_slots AS blocked
       WHERE blocked.status = 'blocked'
         AND blocked.start_at_utc < slot.end_at_utc
         AND blocked.start_at_utc > slot.start_at_utc - interval '12 hours'
-        AND blocked.end_at_utc > slot.start_at_utc)
+        AND blocked.end_at_utc > slot.start_at_utc
+      OFFSET 0)
