@@ -788,7 +788,8 @@ BEGIN
             WHEN 'string' THEN length(node #>> '{}') > 120 OR node #>> '{}' ~ '@'
                 OR (node #>> '{}' ~ '([0-9][ ().-]*){7}'
                     AND NOT public.is_p0_value('uuid', NULL, node)
-                    AND NOT public.is_p0_value('timestamp', NULL, node))
+                    AND NOT public.is_p0_value('timestamp', NULL, node)
+                    AND node #>> '{}' !~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$')
             ELSE false END);
 END $_$;
 
@@ -14621,17 +14622,31 @@ COMMENT ON TRIGGER schedule_exceptions_created_at_not_ahead ON public.schedule_e
 
 
 --
+-- Name: schedule_exceptions schedule_exceptions_created_by_user_id_not_erased; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER schedule_exceptions_created_by_user_id_not_erased AFTER INSERT OR UPDATE OF created_by_user_id ON public.schedule_exceptions FOR EACH ROW WHEN ((new.created_by_user_id IS NOT NULL)) EXECUTE FUNCTION public.refuse_for_erased_person('schedule_exceptions_created_by_user_id_not_erased', 'created_by_user_id', 'This person was erased; nothing more is written of them');
+
+
+--
+-- Name: TRIGGER schedule_exceptions_created_by_user_id_not_erased ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER schedule_exceptions_created_by_user_id_not_erased ON public.schedule_exceptions IS '54bd1ef1a39eb2cab58cb4719d9aa2686737dd4a';
+
+
+--
 -- Name: schedule_exceptions schedule_exceptions_delete_audited; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER schedule_exceptions_delete_audited AFTER DELETE ON public.schedule_exceptions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.audit_change('schedule_exception_deleted', 'id', 'service_id', 'starts_on', 'ends_on', 'timezone', 'kind', 'start_local', 'end_local', 'created_by_user_id', 'created_at');
+CREATE CONSTRAINT TRIGGER schedule_exceptions_delete_audited AFTER DELETE ON public.schedule_exceptions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.audit_change('schedule_exception_deleted', 'id', 'service_id', 'starts_on', 'ends_on', 'timezone', 'kind', 'start_local', 'end_local', 'created_at');
 
 
 --
 -- Name: TRIGGER schedule_exceptions_delete_audited ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER schedule_exceptions_delete_audited ON public.schedule_exceptions IS '4b5865dfc757de29b65195ae1a1a345bcab50a36';
+COMMENT ON TRIGGER schedule_exceptions_delete_audited ON public.schedule_exceptions IS '9bad6ea054d2a8b1e6b877d459d386afde1c5cc7';
 
 
 --
@@ -14652,14 +14667,14 @@ COMMENT ON TRIGGER schedule_exceptions_id_stays ON public.schedule_exceptions IS
 -- Name: schedule_exceptions schedule_exceptions_insert_audited; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER schedule_exceptions_insert_audited AFTER INSERT ON public.schedule_exceptions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.audit_change('schedule_exception_created', 'id', 'service_id', 'starts_on', 'ends_on', 'timezone', 'kind', 'start_local', 'end_local', 'created_by_user_id');
+CREATE CONSTRAINT TRIGGER schedule_exceptions_insert_audited AFTER INSERT ON public.schedule_exceptions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.audit_change('schedule_exception_created', 'id', 'service_id', 'starts_on', 'ends_on', 'timezone', 'kind', 'start_local', 'end_local');
 
 
 --
 -- Name: TRIGGER schedule_exceptions_insert_audited ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER schedule_exceptions_insert_audited ON public.schedule_exceptions IS 'e597396b6fee40de0db65c1c9738c7226d58e772';
+COMMENT ON TRIGGER schedule_exceptions_insert_audited ON public.schedule_exceptions IS 'a51493e6541337c9179e01653542b7c76c8393ac';
 
 
 --
@@ -14694,14 +14709,14 @@ COMMENT ON TRIGGER schedule_exceptions_timezone_is_known ON public.schedule_exce
 -- Name: schedule_exceptions schedule_exceptions_update_audited; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER schedule_exceptions_update_audited AFTER UPDATE ON public.schedule_exceptions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.service_id IS DISTINCT FROM new.service_id) OR (old.starts_on IS DISTINCT FROM new.starts_on) OR (old.ends_on IS DISTINCT FROM new.ends_on) OR (old.timezone IS DISTINCT FROM new.timezone) OR (old.kind IS DISTINCT FROM new.kind) OR (old.start_local IS DISTINCT FROM new.start_local) OR (old.end_local IS DISTINCT FROM new.end_local) OR (old.created_by_user_id IS DISTINCT FROM new.created_by_user_id))) EXECUTE FUNCTION public.audit_change('schedule_exception_changed', 'id', 'service_id', 'starts_on', 'ends_on', 'timezone', 'kind', 'start_local', 'end_local', 'created_by_user_id');
+CREATE CONSTRAINT TRIGGER schedule_exceptions_update_audited AFTER UPDATE ON public.schedule_exceptions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.service_id IS DISTINCT FROM new.service_id) OR (old.starts_on IS DISTINCT FROM new.starts_on) OR (old.ends_on IS DISTINCT FROM new.ends_on) OR (old.timezone IS DISTINCT FROM new.timezone) OR (old.kind IS DISTINCT FROM new.kind) OR (old.start_local IS DISTINCT FROM new.start_local) OR (old.end_local IS DISTINCT FROM new.end_local))) EXECUTE FUNCTION public.audit_change('schedule_exception_changed', 'id', 'service_id', 'starts_on', 'ends_on', 'timezone', 'kind', 'start_local', 'end_local');
 
 
 --
 -- Name: TRIGGER schedule_exceptions_update_audited ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER schedule_exceptions_update_audited ON public.schedule_exceptions IS '38339419e817ee373c77a9d573ae4aba7a307a27';
+COMMENT ON TRIGGER schedule_exceptions_update_audited ON public.schedule_exceptions IS '1ed2725017e6dcf8784199179ad7f1f77ff3499e';
 
 
 --

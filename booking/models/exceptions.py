@@ -17,13 +17,14 @@ from ebalance.db.fields import (
     created_at,
 )
 from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.schema.classification import by_staff, p0, p1
+from ebalance.db.schema.classification import NULL, of_person, p0, p1
 from ebalance.db.schema.retention import kept
 from ebalance.db.times import PlannedDay
 
 from .services import Service
 
 LONGEST_PERIOD = 366  # days, the first and the last included
+# The actor of the entry is the colleague.
 AUDITED = (
     "service_id",
     "starts_on",
@@ -32,7 +33,6 @@ AUDITED = (
     "kind",
     "start_local",
     "end_local",
-    "created_by_user_id",
 )
 
 
@@ -79,7 +79,8 @@ class ScheduleException(Entity):
         null=True,
         blank=True,
         related_name="+",
-        db_comment=by_staff("colleague who made it"),
+        # The note may be about the colleague: why the practice is closed.
+        db_comment=of_person("colleague who made it", NULL),
     )
     created_at = created_at()
 
