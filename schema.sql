@@ -788,7 +788,8 @@ BEGIN
             WHEN 'string' THEN length(node #>> '{}') > 120 OR node #>> '{}' ~ '@'
                 OR (node #>> '{}' ~ '([0-9][ ().-]*){7}'
                     AND NOT public.is_p0_value('uuid', NULL, node)
-                    AND NOT public.is_p0_value('timestamp', NULL, node))
+                    AND NOT public.is_p0_value('timestamp', NULL, node)
+                    AND node #>> '{}' !~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$')
             ELSE false END);
 END $_$;
 
@@ -855,6 +856,63 @@ CREATE FUNCTION public.is_finite(value timestamp with time zone) RETURNS boolean
 --
 
 COMMENT ON FUNCTION public.is_finite(value timestamp with time zone) IS 'A real moment, in a year that every client can read (1 to 9999)';
+
+
+--
+-- Name: is_in_hours(date, date, text, time without time zone, time without time zone, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.is_in_hours(starts_on date, ends_on date, zone text, start_local time without time zone, end_local time without time zone, starts timestamp with time zone, ends timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    changed timestamptz;  -- when clocks change between starts and ends
+    until timestamptz := ends;
+    first timestamp;
+    last timestamp;
+BEGIN
+    IF (ends AT TIME ZONE zone) - (starts AT TIME ZONE zone) <> ends - starts THEN
+        SELECT min(minute) INTO changed
+        FROM generate_series(date_trunc('minute', starts, 'UTC'), ends, interval '1 minute') minute
+        WHERE minute > starts
+          AND (minute AT TIME ZONE zone) - (starts AT TIME ZONE zone) <> minute - starts;
+        until := coalesce(changed, ends);
+    END IF;
+    LOOP
+        first := starts AT TIME ZONE zone;
+        last := first + (until - starts);
+        IF start_local IS NULL THEN
+            IF first < ends_on + 1 AND last > starts_on THEN
+                RETURN true;
+            END IF;
+        ELSIF EXISTS (
+            SELECT FROM generate_series(
+                0, least(ends_on, last::date) - greatest(starts_on, first::date)
+            ) day
+            WHERE greatest(starts_on, first::date) + day + start_local < last
+              AND greatest(starts_on, first::date) + day + end_local > first
+        ) THEN
+            RETURN true;
+        END IF;
+        EXIT WHEN until = ends;
+        starts := until;
+        until := ends;
+    END LOOP;
+    RETURN false;
+EXCEPTION WHEN invalid_parameter_value THEN
+    -- The server knows the zone no more: the days as any zone has them, 14 hours before UTC to 12
+    -- hours after it.
+    RETURN starts < (ends_on + 1) AT TIME ZONE 'UTC' + interval '12 hours'
+        AND ends > starts_on AT TIME ZONE 'UTC' - interval '14 hours';
+END $$;
+
+
+--
+-- Name: FUNCTION is_in_hours(starts_on date, ends_on date, zone text, start_local time without time zone, end_local time without time zone, starts timestamp with time zone, ends timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.is_in_hours(starts_on date, ends_on date, zone text, start_local time without time zone, end_local time without time zone, starts timestamp with time zone, ends timestamp with time zone) IS 'Whether clocks show an hour of an exception at any instant from starts to ends';
 
 
 --
@@ -1752,6 +1810,22 @@ CREATE FUNCTION public.reviews_published_has_consent() RETURNS trigger
         PERFORM public.raise_refusal('reviews_published_has_consent', TG_TABLE_NAME, 'status', 'A review is published only with the active consent of its author');
     END IF;
     RETURN NEW;
+END $$;
+
+
+--
+-- Name: schedule_exceptions_timezone_is_known(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.schedule_exceptions_timezone_is_known() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.timezone = OLD.timezone THEN
+        RETURN NULL;
+    END IF;
+    PERFORM public.raise_refusal('schedule_exceptions_timezone_is_known', TG_TABLE_NAME, 'timezone', 'The server does not know this time zone');
+    RETURN NULL;
 END $$;
 
 
@@ -2966,6 +3040,7 @@ CREATE TABLE public.availability_slots (
     buffer_minutes smallint DEFAULT 0 NOT NULL,
     note text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    schedule_exception_id uuid,
     CONSTRAINT availability_slots_block_type_in_set CHECK ((block_type = ANY (ARRAY['exception'::text, 'buffer'::text]))),
     CONSTRAINT availability_slots_block_type_with_status CHECK ((((status = 'blocked'::text) AND (block_type IS NOT NULL)) OR ((NOT (status = 'blocked'::text)) AND (block_type IS NULL)))),
     CONSTRAINT availability_slots_buffer_minutes_in_range CHECK (((buffer_minutes >= 0) AND (buffer_minutes <= 120))),
@@ -2977,7 +3052,7 @@ CREATE TABLE public.availability_slots (
     CONSTRAINT availability_slots_source_in_set CHECK ((source = ANY (ARRAY['product'::text, 'google_calendar'::text]))),
     CONSTRAINT availability_slots_status_in_set CHECK ((status = ANY (ARRAY['available'::text, 'reserved'::text, 'blocked'::text, 'withdrawn'::text]))),
     CONSTRAINT availability_slots_times_finite CHECK ((public.is_finite(start_at_utc) AND public.is_finite(end_at_utc) AND public.is_finite(created_at))),
-    CONSTRAINT availability_slots_withdrawn_has_rule CHECK (((NOT (status = 'withdrawn'::text)) OR (schedule_rule_id IS NOT NULL)))
+    CONSTRAINT availability_slots_withdrawn_has_rule CHECK (((NOT (status = 'withdrawn'::text)) OR (schedule_rule_id IS NOT NULL) OR (schedule_exception_id IS NOT NULL)))
 );
 ALTER TABLE ONLY public.availability_slots ALTER COLUMN note SET STATISTICS 0;
 
@@ -3074,6 +3149,13 @@ COMMENT ON COLUMN public.availability_slots.created_at IS 'P0 · when the row wa
 
 
 --
+-- Name: COLUMN availability_slots.schedule_exception_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.availability_slots.schedule_exception_id IS 'P0 · exception whose extra hours made it, which may be deleted since';
+
+
+--
 -- Name: backfill_jobs; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -3158,6 +3240,368 @@ COMMENT ON COLUMN public.backfill_jobs.updated_at IS 'P0 · when the row was las
 --
 
 COMMENT ON COLUMN public.backfill_jobs.finished_at IS 'P0 · when no row was left, UTC; empty if rows are left';
+
+
+--
+-- Name: schedule_exceptions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schedule_exceptions (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    service_id uuid,
+    starts_on date NOT NULL,
+    ends_on date NOT NULL,
+    timezone text NOT NULL,
+    kind text NOT NULL,
+    start_local time without time zone,
+    end_local time without time zone,
+    note text,
+    created_by_user_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT schedule_exceptions_at_most_366_days CHECK ((ends_on < (starts_on + 366))),
+    CONSTRAINT schedule_exceptions_ends_after_start CHECK (((end_local IS NULL) OR (end_local > start_local))),
+    CONSTRAINT schedule_exceptions_ends_before_midnight CHECK (((end_local IS NULL) OR (end_local <= '23:59:59.999999'::time without time zone))),
+    CONSTRAINT schedule_exceptions_ends_on_after_start CHECK ((ends_on >= starts_on)),
+    CONSTRAINT schedule_exceptions_hours_all_or_none CHECK ((((end_local IS NOT NULL) AND (start_local IS NOT NULL)) OR ((end_local IS NULL) AND (start_local IS NULL)))),
+    CONSTRAINT schedule_exceptions_kind_in_set CHECK ((kind = ANY (ARRAY['closed'::text, 'open'::text]))),
+    CONSTRAINT schedule_exceptions_note_has_length CHECK ((length(note) <= 2000)),
+    CONSTRAINT schedule_exceptions_open_has_hours CHECK (((NOT (kind = 'open'::text)) OR (start_local IS NOT NULL))),
+    CONSTRAINT schedule_exceptions_times_finite CHECK ((public.is_finite(starts_on) AND public.is_finite(ends_on) AND public.is_finite(created_at))),
+    CONSTRAINT schedule_exceptions_timezone_has_length CHECK ((length(timezone) <= 60)),
+    CONSTRAINT schedule_exceptions_timezone_is_iana_zone CHECK (public.is_zone_form(timezone))
+);
+ALTER TABLE ONLY public.schedule_exceptions ALTER COLUMN note SET STATISTICS 0;
+
+
+--
+-- Name: TABLE schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.schedule_exceptions IS 'Holidays and extra hours';
+
+
+--
+-- Name: COLUMN schedule_exceptions.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN schedule_exceptions.service_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.service_id IS 'P0 · only for this service; empty: all';
+
+
+--
+-- Name: COLUMN schedule_exceptions.starts_on; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.starts_on IS 'P0 · first day';
+
+
+--
+-- Name: COLUMN schedule_exceptions.ends_on; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.ends_on IS 'P0 · last day, at most the 366th';
+
+
+--
+-- Name: COLUMN schedule_exceptions.timezone; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.timezone IS 'P0 · IANA zone of days and wall times';
+
+
+--
+-- Name: COLUMN schedule_exceptions.kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.kind IS 'P0 · closed, or open for extra hours';
+
+
+--
+-- Name: COLUMN schedule_exceptions.start_local; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.start_local IS 'P0 · start on each day, wall time in timezone; empty: closed all day';
+
+
+--
+-- Name: COLUMN schedule_exceptions.end_local; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.end_local IS 'P0 · end on each day, wall time, later the same day';
+
+
+--
+-- Name: COLUMN schedule_exceptions.note; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.note IS 'P1 · internal note';
+
+
+--
+-- Name: COLUMN schedule_exceptions.created_by_user_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.created_by_user_id IS 'P0 · colleague who made it';
+
+
+--
+-- Name: COLUMN schedule_exceptions.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.schedule_exceptions.created_at IS 'P0 · when the row was written, UTC';
+
+
+--
+-- Name: services; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.services (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    slug text NOT NULL,
+    title text NOT NULL,
+    description_markdown text NOT NULL,
+    format text NOT NULL,
+    offline_address text,
+    duration_minutes integer NOT NULL,
+    price_amount integer NOT NULL,
+    deposit_amount integer,
+    cancel_free_hours integer,
+    cancel_partial_hours integer,
+    reschedule_min_hours integer,
+    reschedule_max_count integer,
+    status text DEFAULT 'draft'::text NOT NULL,
+    topic_code text,
+    "position" integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT services_cancel_free_hours_in_range CHECK ((cancel_free_hours >= 0)),
+    CONSTRAINT services_cancel_partial_hours_in_range CHECK ((cancel_partial_hours >= 0)),
+    CONSTRAINT services_deposit_within_price CHECK (((deposit_amount IS NULL) OR ((deposit_amount >= 1) AND (deposit_amount <= price_amount)))),
+    CONSTRAINT services_description_markdown_has_length CHECK ((length(description_markdown) <= 200000)),
+    CONSTRAINT services_duration_minutes_in_range CHECK (((duration_minutes >= 10) AND (duration_minutes <= 480))),
+    CONSTRAINT services_format_in_set CHECK ((format = ANY (ARRAY['online'::text, 'offline'::text, 'hybrid'::text]))),
+    CONSTRAINT services_offline_address_has_length CHECK ((length(offline_address) <= 2000)),
+    CONSTRAINT services_partial_refund_within_free CHECK (((cancel_partial_hours IS NULL) OR ((cancel_free_hours IS NOT NULL) AND (cancel_partial_hours <= cancel_free_hours)))),
+    CONSTRAINT services_price_amount_in_range CHECK ((price_amount >= 0)),
+    CONSTRAINT services_published_with_refund_policy CHECK (((NOT (status = 'published'::text)) OR (price_amount = 0) OR (cancel_free_hours IS NOT NULL))),
+    CONSTRAINT services_reschedule_max_count_in_range CHECK ((reschedule_max_count >= 0)),
+    CONSTRAINT services_reschedule_min_hours_in_range CHECK ((reschedule_min_hours >= 0)),
+    CONSTRAINT services_slug_has_length CHECK ((length(slug) <= 120)),
+    CONSTRAINT services_slug_is_slug CHECK ((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text)),
+    CONSTRAINT services_status_in_set CHECK ((status = ANY (ARRAY['draft'::text, 'published'::text, 'archived'::text]))),
+    CONSTRAINT services_times_finite CHECK ((public.is_finite(created_at) AND public.is_finite(updated_at))),
+    CONSTRAINT services_title_has_length CHECK ((length(title) <= 200)),
+    CONSTRAINT services_title_not_blank CHECK (public.is_visible(title))
+);
+
+
+--
+-- Name: TABLE services; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.services IS 'Consultations on offer';
+
+
+--
+-- Name: COLUMN services.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN services.slug; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.slug IS 'P0 · slug in addresses';
+
+
+--
+-- Name: COLUMN services.title; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.title IS 'P0 · title';
+
+
+--
+-- Name: COLUMN services.description_markdown; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.description_markdown IS 'P0 · description, Markdown';
+
+
+--
+-- Name: COLUMN services.format; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.format IS 'P0 · online, offline or either';
+
+
+--
+-- Name: COLUMN services.offline_address; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.offline_address IS 'P0 · address of the practice';
+
+
+--
+-- Name: COLUMN services.duration_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.duration_minutes IS 'P0 · length of a session, minutes';
+
+
+--
+-- Name: COLUMN services.price_amount; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.price_amount IS 'P0 · price, whole roubles';
+
+
+--
+-- Name: COLUMN services.deposit_amount; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.deposit_amount IS 'P0 · deposit, whole roubles';
+
+
+--
+-- Name: COLUMN services.cancel_free_hours; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.cancel_free_hours IS 'P0 · hours before the start: full refund';
+
+
+--
+-- Name: COLUMN services.cancel_partial_hours; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.cancel_partial_hours IS 'P0 · hours before the start: half refund';
+
+
+--
+-- Name: COLUMN services.reschedule_min_hours; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.reschedule_min_hours IS 'P0 · hours before the start: moving allowed';
+
+
+--
+-- Name: COLUMN services.reschedule_max_count; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.reschedule_max_count IS 'P0 · how many times an appointment may move';
+
+
+--
+-- Name: COLUMN services.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.status IS 'P0 · life cycle';
+
+
+--
+-- Name: COLUMN services.topic_code; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.topic_code IS 'P0 · topic, if one';
+
+
+--
+-- Name: COLUMN services."position"; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services."position" IS 'P0 · order in lists';
+
+
+--
+-- Name: COLUMN services.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.created_at IS 'P0 · when the row was written, UTC';
+
+
+--
+-- Name: COLUMN services.updated_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.services.updated_at IS 'P0 · when the row was last written, UTC; kept by the database';
+
+
+--
+-- Name: bookable_slots; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.bookable_slots WITH (security_invoker='true') AS
+ SELECT slot.id AS slot_id,
+    slot.service_id,
+    slot.start_at_utc,
+    slot.end_at_utc,
+    slot.buffer_minutes
+   FROM (( SELECT public.fact_clock() AS "time") clock
+     JOIN public.availability_slots slot ON ((slot.start_at_utc > clock."time")))
+  WHERE (((slot.status = 'available'::text) OR ((slot.status = 'reserved'::text) AND (EXISTS ( SELECT
+           FROM public.appointments hold
+          WHERE ((hold.slot_id = slot.id) AND (hold.status = 'pending_payment'::text) AND (hold.hold_expires_at <= clock."time")))))) AND (EXISTS ( SELECT
+           FROM public.services service
+          WHERE (((service.id = slot.service_id) OR (slot.service_id IS NULL)) AND (service.status = 'published'::text) AND ((slot.end_at_utc - slot.start_at_utc) >= ((service.duration_minutes)::double precision * '00:01:00'::interval)) AND (NOT (EXISTS ( SELECT
+                   FROM public.schedule_exceptions closed
+                  WHERE ((closed.kind = 'closed'::text) AND ((closed.service_id = service.id) OR (closed.service_id IS NULL)) AND (closed.starts_on <= (((slot.end_at_utc AT TIME ZONE 'UTC'::text))::date + 1)) AND (closed.ends_on >= (((slot.start_at_utc AT TIME ZONE 'UTC'::text))::date - 1)) AND public.is_in_hours(closed.starts_on, closed.ends_on, closed.timezone, closed.start_local, closed.end_local, slot.start_at_utc, slot.end_at_utc)))))))) AND (NOT (EXISTS ( SELECT
+           FROM public.appointments taking
+          WHERE ((taking.slot_id = slot.id) AND (taking.status = ANY (ARRAY['pending_payment'::text, 'paid'::text, 'confirmed'::text])) AND (NOT ((taking.status = 'pending_payment'::text) AND (taking.hold_expires_at <= clock."time"))))))) AND (NOT (EXISTS ( SELECT
+           FROM public.appointments other
+          WHERE ((public.busy_range(other.start_at_utc, other.end_at_utc, (other.buffer_minutes)::integer) && public.busy_range(slot.start_at_utc, slot.end_at_utc, (slot.buffer_minutes)::integer)) AND (other.status = ANY (ARRAY['pending_payment'::text, 'paid'::text, 'confirmed'::text])) AND (NOT ((other.status = 'pending_payment'::text) AND (other.hold_expires_at <= clock."time"))))))) AND (NOT (EXISTS ( SELECT
+           FROM public.availability_slots blocked
+          WHERE ((blocked.status = 'blocked'::text) AND (blocked.start_at_utc < slot.end_at_utc) AND (blocked.start_at_utc > (slot.start_at_utc - '12:00:00'::interval)) AND (blocked.end_at_utc > slot.start_at_utc))
+         OFFSET 0))));
+
+
+--
+-- Name: VIEW bookable_slots; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.bookable_slots IS 'Times that can be booked now';
+
+
+--
+-- Name: COLUMN bookable_slots.slot_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bookable_slots.slot_id IS 'P0 · slot';
+
+
+--
+-- Name: COLUMN bookable_slots.service_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bookable_slots.service_id IS 'P0 · only for this service; empty: any';
+
+
+--
+-- Name: COLUMN bookable_slots.start_at_utc; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bookable_slots.start_at_utc IS 'P0 · start, UTC';
+
+
+--
+-- Name: COLUMN bookable_slots.end_at_utc; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bookable_slots.end_at_utc IS 'P0 · end, UTC';
+
+
+--
+-- Name: COLUMN bookable_slots.buffer_minutes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bookable_slots.buffer_minutes IS 'P0 · break kept after a session here, minutes';
 
 
 --
@@ -7127,183 +7571,6 @@ COMMENT ON COLUMN public.second_factors.created_at IS 'P0 · when the row was wr
 
 
 --
--- Name: services; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.services (
-    id uuid DEFAULT public.uuid7() NOT NULL,
-    slug text NOT NULL,
-    title text NOT NULL,
-    description_markdown text NOT NULL,
-    format text NOT NULL,
-    offline_address text,
-    duration_minutes integer NOT NULL,
-    price_amount integer NOT NULL,
-    deposit_amount integer,
-    cancel_free_hours integer,
-    cancel_partial_hours integer,
-    reschedule_min_hours integer,
-    reschedule_max_count integer,
-    status text DEFAULT 'draft'::text NOT NULL,
-    topic_code text,
-    "position" integer DEFAULT 0 NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT services_cancel_free_hours_in_range CHECK ((cancel_free_hours >= 0)),
-    CONSTRAINT services_cancel_partial_hours_in_range CHECK ((cancel_partial_hours >= 0)),
-    CONSTRAINT services_deposit_within_price CHECK (((deposit_amount IS NULL) OR ((deposit_amount >= 1) AND (deposit_amount <= price_amount)))),
-    CONSTRAINT services_description_markdown_has_length CHECK ((length(description_markdown) <= 200000)),
-    CONSTRAINT services_duration_minutes_in_range CHECK (((duration_minutes >= 10) AND (duration_minutes <= 480))),
-    CONSTRAINT services_format_in_set CHECK ((format = ANY (ARRAY['online'::text, 'offline'::text, 'hybrid'::text]))),
-    CONSTRAINT services_offline_address_has_length CHECK ((length(offline_address) <= 2000)),
-    CONSTRAINT services_partial_refund_within_free CHECK (((cancel_partial_hours IS NULL) OR ((cancel_free_hours IS NOT NULL) AND (cancel_partial_hours <= cancel_free_hours)))),
-    CONSTRAINT services_price_amount_in_range CHECK ((price_amount >= 0)),
-    CONSTRAINT services_published_with_refund_policy CHECK (((NOT (status = 'published'::text)) OR (price_amount = 0) OR (cancel_free_hours IS NOT NULL))),
-    CONSTRAINT services_reschedule_max_count_in_range CHECK ((reschedule_max_count >= 0)),
-    CONSTRAINT services_reschedule_min_hours_in_range CHECK ((reschedule_min_hours >= 0)),
-    CONSTRAINT services_slug_has_length CHECK ((length(slug) <= 120)),
-    CONSTRAINT services_slug_is_slug CHECK ((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text)),
-    CONSTRAINT services_status_in_set CHECK ((status = ANY (ARRAY['draft'::text, 'published'::text, 'archived'::text]))),
-    CONSTRAINT services_times_finite CHECK ((public.is_finite(created_at) AND public.is_finite(updated_at))),
-    CONSTRAINT services_title_has_length CHECK ((length(title) <= 200)),
-    CONSTRAINT services_title_not_blank CHECK (public.is_visible(title))
-);
-
-
---
--- Name: TABLE services; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.services IS 'Consultations on offer';
-
-
---
--- Name: COLUMN services.id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.id IS 'P0 · UUIDv7, sortable by time';
-
-
---
--- Name: COLUMN services.slug; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.slug IS 'P0 · slug in addresses';
-
-
---
--- Name: COLUMN services.title; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.title IS 'P0 · title';
-
-
---
--- Name: COLUMN services.description_markdown; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.description_markdown IS 'P0 · description, Markdown';
-
-
---
--- Name: COLUMN services.format; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.format IS 'P0 · online, offline or either';
-
-
---
--- Name: COLUMN services.offline_address; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.offline_address IS 'P0 · address of the practice';
-
-
---
--- Name: COLUMN services.duration_minutes; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.duration_minutes IS 'P0 · length of a session, minutes';
-
-
---
--- Name: COLUMN services.price_amount; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.price_amount IS 'P0 · price, whole roubles';
-
-
---
--- Name: COLUMN services.deposit_amount; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.deposit_amount IS 'P0 · deposit, whole roubles';
-
-
---
--- Name: COLUMN services.cancel_free_hours; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.cancel_free_hours IS 'P0 · hours before the start: full refund';
-
-
---
--- Name: COLUMN services.cancel_partial_hours; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.cancel_partial_hours IS 'P0 · hours before the start: half refund';
-
-
---
--- Name: COLUMN services.reschedule_min_hours; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.reschedule_min_hours IS 'P0 · hours before the start: moving allowed';
-
-
---
--- Name: COLUMN services.reschedule_max_count; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.reschedule_max_count IS 'P0 · how many times an appointment may move';
-
-
---
--- Name: COLUMN services.status; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.status IS 'P0 · life cycle';
-
-
---
--- Name: COLUMN services.topic_code; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.topic_code IS 'P0 · topic, if one';
-
-
---
--- Name: COLUMN services."position"; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services."position" IS 'P0 · order in lists';
-
-
---
--- Name: COLUMN services.created_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.created_at IS 'P0 · when the row was written, UTC';
-
-
---
--- Name: COLUMN services.updated_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.services.updated_at IS 'P0 · when the row was last written, UTC; kept by the database';
-
-
---
 -- Name: system_settings; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -8777,6 +9044,14 @@ ALTER TABLE ONLY public.reviews
 
 ALTER TABLE ONLY public.roles
     ADD CONSTRAINT roles_pkey PRIMARY KEY (code);
+
+
+--
+-- Name: schedule_exceptions schedule_exceptions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedule_exceptions
+    ADD CONSTRAINT schedule_exceptions_pkey PRIMARY KEY (id);
 
 
 --
@@ -10413,6 +10688,48 @@ CREATE INDEX reviews_by_user ON public.reviews USING btree (user_id);
 --
 
 COMMENT ON INDEX public.reviews_by_user IS 'a person''s reviews; export';
+
+
+--
+-- Name: schedule_exceptions_by_author; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX schedule_exceptions_by_author ON public.schedule_exceptions USING btree (created_by_user_id);
+
+
+--
+-- Name: INDEX schedule_exceptions_by_author; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.schedule_exceptions_by_author IS 'the delete check';
+
+
+--
+-- Name: schedule_exceptions_by_end; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX schedule_exceptions_by_end ON public.schedule_exceptions USING btree (ends_on);
+
+
+--
+-- Name: INDEX schedule_exceptions_by_end; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.schedule_exceptions_by_end IS 'bookable_slots: closed periods that are not over';
+
+
+--
+-- Name: schedule_exceptions_by_service; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX schedule_exceptions_by_service ON public.schedule_exceptions USING btree (service_id);
+
+
+--
+-- Name: INDEX schedule_exceptions_by_service; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.schedule_exceptions_by_service IS 'delete of a service';
 
 
 --
@@ -14291,6 +14608,118 @@ COMMENT ON TRIGGER reviews_user_id_not_erased ON public.reviews IS 'b5ed38064d45
 
 
 --
+-- Name: schedule_exceptions schedule_exceptions_created_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER schedule_exceptions_created_at_not_ahead AFTER INSERT OR UPDATE OF created_at ON public.schedule_exceptions FOR EACH ROW WHEN ((new.created_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('schedule_exceptions_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER schedule_exceptions_created_at_not_ahead ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER schedule_exceptions_created_at_not_ahead ON public.schedule_exceptions IS '3bd2fdbf72328773c11a33498511edf40aee8eb9';
+
+
+--
+-- Name: schedule_exceptions schedule_exceptions_created_by_user_id_not_erased; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER schedule_exceptions_created_by_user_id_not_erased AFTER INSERT OR UPDATE OF created_by_user_id ON public.schedule_exceptions FOR EACH ROW WHEN ((new.created_by_user_id IS NOT NULL)) EXECUTE FUNCTION public.refuse_for_erased_person('schedule_exceptions_created_by_user_id_not_erased', 'created_by_user_id', 'This person was erased; nothing more is written of them');
+
+
+--
+-- Name: TRIGGER schedule_exceptions_created_by_user_id_not_erased ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER schedule_exceptions_created_by_user_id_not_erased ON public.schedule_exceptions IS '54bd1ef1a39eb2cab58cb4719d9aa2686737dd4a';
+
+
+--
+-- Name: schedule_exceptions schedule_exceptions_delete_audited; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER schedule_exceptions_delete_audited AFTER DELETE ON public.schedule_exceptions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.audit_change('schedule_exception_deleted', 'id', 'service_id', 'starts_on', 'ends_on', 'timezone', 'kind', 'start_local', 'end_local', 'created_at');
+
+
+--
+-- Name: TRIGGER schedule_exceptions_delete_audited ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER schedule_exceptions_delete_audited ON public.schedule_exceptions IS '9bad6ea054d2a8b1e6b877d459d386afde1c5cc7';
+
+
+--
+-- Name: schedule_exceptions schedule_exceptions_id_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER schedule_exceptions_id_stays BEFORE UPDATE OF id ON public.schedule_exceptions FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.refuse('schedule_exceptions_id_stays', 'id', 'The key of a record never changes');
+
+
+--
+-- Name: TRIGGER schedule_exceptions_id_stays ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER schedule_exceptions_id_stays ON public.schedule_exceptions IS '02583196e022b04f9850ca21f555927c32a226bd';
+
+
+--
+-- Name: schedule_exceptions schedule_exceptions_insert_audited; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER schedule_exceptions_insert_audited AFTER INSERT ON public.schedule_exceptions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.audit_change('schedule_exception_created', 'id', 'service_id', 'starts_on', 'ends_on', 'timezone', 'kind', 'start_local', 'end_local');
+
+
+--
+-- Name: TRIGGER schedule_exceptions_insert_audited ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER schedule_exceptions_insert_audited ON public.schedule_exceptions IS 'a51493e6541337c9179e01653542b7c76c8393ac';
+
+
+--
+-- Name: schedule_exceptions schedule_exceptions_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER schedule_exceptions_no_truncate BEFORE TRUNCATE ON public.schedule_exceptions FOR EACH STATEMENT EXECUTE FUNCTION public.refuse('schedule_exceptions_no_truncate', 'id', 'This table cannot be emptied');
+
+
+--
+-- Name: TRIGGER schedule_exceptions_no_truncate ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER schedule_exceptions_no_truncate ON public.schedule_exceptions IS '00250db9c16a57e9254ff4bd66f8a6a2569b9108';
+
+
+--
+-- Name: schedule_exceptions schedule_exceptions_timezone_is_known; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER schedule_exceptions_timezone_is_known AFTER INSERT OR UPDATE OF timezone ON public.schedule_exceptions FOR EACH ROW WHEN ((NOT public.is_time_zone(new.timezone))) EXECUTE FUNCTION public.schedule_exceptions_timezone_is_known();
+
+
+--
+-- Name: TRIGGER schedule_exceptions_timezone_is_known ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER schedule_exceptions_timezone_is_known ON public.schedule_exceptions IS '6c0bead97d9e2380eb2ba103593ff85526667ee5';
+
+
+--
+-- Name: schedule_exceptions schedule_exceptions_update_audited; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER schedule_exceptions_update_audited AFTER UPDATE ON public.schedule_exceptions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.service_id IS DISTINCT FROM new.service_id) OR (old.starts_on IS DISTINCT FROM new.starts_on) OR (old.ends_on IS DISTINCT FROM new.ends_on) OR (old.timezone IS DISTINCT FROM new.timezone) OR (old.kind IS DISTINCT FROM new.kind) OR (old.start_local IS DISTINCT FROM new.start_local) OR (old.end_local IS DISTINCT FROM new.end_local))) EXECUTE FUNCTION public.audit_change('schedule_exception_changed', 'id', 'service_id', 'starts_on', 'ends_on', 'timezone', 'kind', 'start_local', 'end_local');
+
+
+--
+-- Name: TRIGGER schedule_exceptions_update_audited ON schedule_exceptions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER schedule_exceptions_update_audited ON public.schedule_exceptions IS '1ed2725017e6dcf8784199179ad7f1f77ff3499e';
+
+
+--
 -- Name: schedule_rules schedule_rules_id_stays; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -15776,6 +16205,22 @@ ALTER TABLE ONLY public.review_publication_consents
 
 ALTER TABLE ONLY public.reviews
     ADD CONSTRAINT reviews_user_id_fk FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT DEFERRABLE;
+
+
+--
+-- Name: schedule_exceptions schedule_exceptions_created_by_user_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedule_exceptions
+    ADD CONSTRAINT schedule_exceptions_created_by_user_id_fk FOREIGN KEY (created_by_user_id) REFERENCES public.users(id) ON DELETE RESTRICT DEFERRABLE;
+
+
+--
+-- Name: schedule_exceptions schedule_exceptions_service_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedule_exceptions
+    ADD CONSTRAINT schedule_exceptions_service_id_fk FOREIGN KEY (service_id) REFERENCES public.services(id) ON DELETE CASCADE DEFERRABLE;
 
 
 --

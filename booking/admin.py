@@ -20,6 +20,7 @@ from .models import (
     Payment,
     PaymentWebhookEvent,
     Refund,
+    ScheduleException,
     ScheduleRule,
     Service,
     WaitlistRequest,
@@ -131,6 +132,22 @@ class ScheduleRuleAdmin(ModelAdmin):
     @admin.display(description=_("weekday"), ordering="weekday")
     def weekday_name(self, rule: ScheduleRule) -> str:
         return str(WEEKDAYS[rule.weekday - 1])
+
+
+@admin.register(ScheduleException)
+class ScheduleExceptionAdmin(ModelAdmin):
+    """Booking refuses closed times at once. Slots follow with the next ``generate_slots``."""
+
+    list_display = ("starts_on", "ends_on", "kind", "start_local", "end_local", "service")
+    list_filter = ("kind", "starts_on")
+    search_fields = ("service__title", "note")
+    ordering = ("-starts_on",)
+    locked_fields = ("created_by",)
+
+    def save_model(self, request, obj, form, change):
+        if not change:
+            obj.created_by = request.user
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(AvailabilitySlot)

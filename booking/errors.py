@@ -134,8 +134,18 @@ class PeriodInvalid(InvalidInput):
     sentence_template = _("This is not a period of at most 366 days.")
 
 
+class HoursInvalid(InvalidInput):
+    """Not hours of a day; ``field`` names the end that is wrong."""
+
+    code = "invalid_hours"
+    sentence_template = _("Hours have a start and an end, later the same day.")
+
+
 class RuleZoneUnknown(Refused):
-    """The database knows the zone of ``rule``, Python on this machine does not."""
+    """The database knows the zone of ``rule``, Python on this machine does not.
+
+    ``rule`` is a schedule rule, or an exception.
+    """
 
     code = "unknown_zone"
     sentence_template = _("The time zone %(zone)s of a schedule rule is not known here.")

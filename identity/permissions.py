@@ -23,6 +23,7 @@ SECTIONS = {
 # nor what a login asks.
 MODEL_SECTIONS = {
     "booking.schedulerule": "schedule",
+    "booking.scheduleexception": "schedule",
     "booking.availabilityslot": "schedule",
     "booking.appointment": "schedule",
     "booking.waitlistrequest": "schedule",

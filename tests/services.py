@@ -20,6 +20,7 @@ TABLES = sorted(
     model._meta.db_table
     for label in PROJECT_APPS
     for model in apps.get_app_config(label).get_models()
+    if model._meta.managed
 )
 
 

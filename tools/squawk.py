@@ -10,6 +10,7 @@ apply here. Exits 1 if squawk has something against a migration.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ from ebalance.db.runner.releases import release_of  # noqa: E402
 
 SQUAWK = Path(sys.executable).with_name("squawk")
 # `migrate` sets limits for each step.
+CREATED = re.compile(r'CREATE TABLE "(\w+)"')
+CHANGED = re.compile(r'(?:TABLE|\bON) "(\w+)"')
 LIMITS = "SET lock_timeout = '1500ms';\nSET statement_timeout = '5s';\n"
 
 
@@ -63,11 +66,19 @@ def unreleased() -> Iterator[tuple[str, list[Step] | None]]:
 
 def text_of(steps: list[Step]) -> str:
     """The SQL of a migration with the transactions of ``migrate``. RunPython is left out."""
-    texts = [
-        f"{step.sql};\n" if step.is_concurrent else f"BEGIN;\n{step.sql};\nCOMMIT;\n"
-        for step in steps
-        if step.sql
-    ]
+    texts: list[str] = []
+    created: set[str] = set()
+    for step in filter(lambda step: step.sql, steps):
+        # squawk knows that a table is new only in the transaction that creates it. `migrate` adds
+        # its foreign keys to two stored tables in two transactions.
+        changed = CHANGED.findall(step.sql)
+        if changed and not step.is_concurrent and created.issuperset(changed):
+            texts[-1] = texts[-1].replace("COMMIT;\n", f"{step.sql};\nCOMMIT;\n")
+        elif step.is_concurrent:
+            texts.append(f"{step.sql};\n")
+        else:
+            texts.append(f"BEGIN;\n{step.sql};\nCOMMIT;\n")
+        created = {*CREATED.findall(texts[-1])}
     return "\n".join([LIMITS, *texts]) if texts else ""
 
 

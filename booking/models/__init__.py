@@ -1,6 +1,8 @@
 """Services, schedule, appointments, payments, intake forms, waitlist."""
 
 from .appointments import Appointment
+from .bookable import BookableSlot
+from .exceptions import ScheduleException
 from .payments import Payment, PaymentWebhookEvent
 from .refunds import Refund
 from .requests import IntakeForm, WaitlistRequest
@@ -10,10 +12,12 @@ from .services import Service
 __all__ = [
     "Appointment",
     "AvailabilitySlot",
+    "BookableSlot",
     "IntakeForm",
     "Payment",
     "PaymentWebhookEvent",
     "Refund",
+    "ScheduleException",
     "ScheduleRule",
     "Service",
     "WaitlistRequest",

@@ -130,6 +130,13 @@ class AvailabilitySlot(Entity):
         # A rule that made slots is switched off, not deleted: the slots show when it was in force.
         db_comment=p0("rule that made it; empty: staff or the outside calendar"),
     )
+    # Not a foreign key: the exception is deleted to take its hours back, and its slots stay known.
+    schedule_exception_id = models.UUIDField(
+        null=True,
+        blank=True,
+        editable=False,
+        db_comment=p0("exception whose extra hours made it, which may be deleted since"),
+    )
     start_at_utc = PlannedTime(db_comment=p0("start, UTC"))
     end_at_utc = PlannedTime(db_comment=p0("end, UTC, at most 12 h later"))
     status = ClosedSet(Status, default=Status.AVAILABLE, db_comment=p0("life cycle"))
@@ -170,11 +177,13 @@ class AvailabilitySlot(Entity):
                 Q(status="blocked"),
                 _("A reason is set exactly for a blocked slot."),
             ),
-            rules.required_when(
+            rules.Check(
                 "availability_slots_withdrawn_has_rule",
-                "schedule_rule",
-                Q(status="withdrawn"),
+                ~Q(status="withdrawn")
+                | Q(schedule_rule__isnull=False)
+                | Q(schedule_exception_id__isnull=False),
                 _("Only a slot that a schedule rule made is withdrawn; block any other slot."),
+                field="schedule_rule",
             ),
             rules.Unique(
                 "availability_slots_once",

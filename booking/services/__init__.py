@@ -14,6 +14,7 @@ from .bookings import book_appointment
 from .holds import expire_holds
 from .intake import save_intake_draft, submit_intake_form
 from .payments import attach_provider_id, fail_payment, start_payment
+from .periods import Period, close_period, open_period, remove_exception
 from .schedule import GeneratedSlots, generate_slots
 from .slots import block_slot, unblock_slot
 from .waitlist import (
@@ -26,19 +27,23 @@ from .webhooks import process_webhook, receive_webhook
 __all__ = [
     "Cancellation",
     "GeneratedSlots",
+    "Period",
     "attach_provider_id",
     "block_slot",
     "book_appointment",
     "cancel_appointment",
+    "close_period",
     "close_waitlist_request",
     "confirm_appointment",
     "expire_holds",
     "fail_payment",
     "generate_slots",
     "mark_waitlist_request_contacted",
+    "open_period",
     "process_webhook",
     "receive_webhook",
     "record_outcome",
+    "remove_exception",
     "reschedule_appointment",
     "save_intake_draft",
     "start_payment",

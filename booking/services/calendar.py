@@ -14,6 +14,7 @@ from ebalance.services import InvalidInput, RowOrKey, get_or_refuse, to_utc
 from ..errors import SlotTaken, SlotUnsuitable, StartInPast, TimeNotOffered
 from ..models import Appointment, AvailabilitySlot, Service
 from ..models.times import BLOCKING
+from .closures import find_closures, is_closed
 from .holds import cancel_expired_holds, is_expired_hold, lock_expired_holds
 from .slots import is_in_slot, release_and_reserve_slots
 
@@ -84,7 +85,9 @@ def choose_time(
             raise StartInPast(start=start)
         if chosen.status == AvailabilitySlot.Status.BLOCKED:
             raise SlotTaken(slot=chosen.pk)
-        if chosen.status == AvailabilitySlot.Status.WITHDRAWN:
+        if chosen.status == AvailabilitySlot.Status.WITHDRAWN or is_closed(
+            service.pk, start, start + length
+        ):
             raise TimeNotOffered(start=start)
     buffer = 0 if moved is None else moved.buffer_minutes
     if chosen is not None:
@@ -102,7 +105,7 @@ def find_offered_slots(
 ) -> QuerySet[AvailabilitySlot]:
     """Slots that are offered from ``start`` to ``end``: first ``own``, then the service's own.
 
-    An expired hold does not keep its slot.
+    An expired hold does not keep its slot. None in a closed period.
     """
     expired = Appointment.objects.filter(
         slot=OuterRef("pk"), status="pending_payment", hold_expires_at__lte=now
@@ -110,6 +113,7 @@ def find_offered_slots(
     return AvailabilitySlot.objects.filter(
         Q(status="available") | Q(Exists(expired), status="reserved") | Q(pk=own),
         Q(service=service) | Q(service=None),
+        ~Exists(find_closures(service.pk, start, end)),
         start_at_utc__lte=start,
         start_at_utc__gt=start - MAX_SLOT_LENGTH,  # the index is by start
         end_at_utc__gte=end,
@@ -171,7 +175,8 @@ def insert_appointment(
     """INSERT ``row`` if its time is free, and reserve its slot. Cancels expired holds in the way.
 
     Makes the slot ``released`` available, unless ``row`` takes it. Returns the row, or the earlier
-    one of the same client_request_id. Raises SlotTaken; the caller then rolls its transaction back.
+    one of the same client_request_id. Raises SlotTaken, and TimeNotOffered if a slot is closed; the
+    caller then rolls its transaction back.
 
     The constraint decides, not the query before it. INSERT … ON CONFLICT DO NOTHING waits for a
     transaction that is taking or leaving the time. It cannot deadlock as a plain INSERT under an
@@ -195,4 +200,7 @@ def insert_appointment(
     # Read again: staff or the calendar may have blocked the time while the INSERT waited.
     if is_new and is_blocked(time):
         raise SlotTaken(start=time.start)
+    # The slot is locked: a concurrent close_period() waits, or is committed.
+    if is_new and time.slot_id is not None and is_closed(row.service_id, time.start, time.end):
+        raise TimeNotOffered(start=time.start)
     return stored

@@ -22,19 +22,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from ebalance.db.zones import get_zone_info
 
 from ..errors import PeriodInvalid, RuleZoneUnknown
-from ..models import ScheduleRule
+from ..models import ScheduleException, ScheduleRule
+from ..models.exceptions import LONGEST_PERIOD
 
-LONGEST_PERIOD = 366  # days
 YEARS = range(2, 9999)  # local times of other years may have no time in UTC
+
+type Hours = ScheduleRule | ScheduleException
+"""What offers times: working hours, or extra hours, which have no break."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A time that ``rule`` offers; times in UTC."""
+    """A time that ``rule`` offers, working hours or extra ones; times in UTC."""
 
     start: datetime
     end: datetime
-    rule: ScheduleRule
+    rule: Hours
 
     @property
     def busy_until(self) -> datetime:
@@ -60,7 +63,7 @@ def _parse_day(value: object, field: str) -> date:
     return value
 
 
-def get_zone(rule: ScheduleRule) -> ZoneInfo:
+def get_zone(rule: Hours) -> ZoneInfo:
     """Raises RuleZoneUnknown: the server and Python have different lists of zones."""
     try:
         return get_zone_info(rule.timezone)
@@ -68,7 +71,7 @@ def get_zone(rule: ScheduleRule) -> ZoneInfo:
         raise RuleZoneUnknown(rule=rule.pk, zone=rule.timezone) from None
 
 
-def list_offers(rule: ScheduleRule, first: date, last: date, minutes: int) -> Iterator[Offer]:
+def list_offers(rule: Hours, first: date, last: date, minutes: int) -> Iterator[Offer]:
     """The offers of the rule from ``first`` to ``last``, local days and both included, in order.
 
     ``minutes``: the length of a session. Raises RuleZoneUnknown.
@@ -78,7 +81,11 @@ def list_offers(rule: ScheduleRule, first: date, last: date, minutes: int) -> It
         yield from list_offers_of_day(day, rule, zone, timedelta(minutes=minutes))
 
 
-def list_working_days(rule: ScheduleRule, first: date, last: date) -> Iterator[date]:
+def list_working_days(rule: Hours, first: date, last: date) -> Iterator[date]:
+    if isinstance(rule, ScheduleException):
+        first, last = max(first, rule.starts_on), min(last, rule.ends_on)
+        yield from (first + timedelta(n) for n in range((last - first).days + 1))
+        return
     first = max(first, rule.valid_from)
     last = min(last, rule.valid_until or last)
     if first > last:
@@ -93,8 +100,10 @@ def list_working_days(rule: ScheduleRule, first: date, last: date) -> Iterator[d
 
 
 def list_offers_of_day(
-    day: date, rule: ScheduleRule, zone: ZoneInfo, length: timedelta
+    day: date, rule: Hours, zone: ZoneInfo, length: timedelta
 ) -> Iterator[Offer]:
+    assert rule.start_local is not None
+    assert rule.end_local is not None
     local = datetime.combine(day, rule.start_local)
     local_end = datetime.combine(day, rule.end_local)
     end_of_day = min(list_readings(local_end, zone))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,16 +14,16 @@ from django.db import connection, transaction
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from audit.services import publish_event
-from ebalance.db.ids import uuid7
 from ebalance.failures import Skipped, reason_of
-from ebalance.services import Clock, lock_rows, transactional
+from ebalance.services import Clock, transactional
 
 from ..errors import RuleZoneUnknown
-from ..models import Appointment, AvailabilitySlot, ScheduleRule, Service
+from ..models import Appointment, AvailabilitySlot, ScheduleException, ScheduleRule, Service
 from ..models.times import BLOCKING
+from .closures import find_exceptions, is_closed_by, is_in_hours
 from .offers import (
     BusyTimes,
+    Hours,
     Intervals,
     Offer,
     check_period,
@@ -31,6 +31,7 @@ from .offers import (
     get_zone,
     list_offers,
 )
+from .slot_writes import insert_slots, withdraw_slots
 
 logger = logging.getLogger(__name__)
 
@@ -39,20 +40,6 @@ GENERATION_LOCK = "LOCK TABLE schedule_rules IN SHARE ROW EXCLUSIVE MODE"
 MAX_BUSY_LENGTH = timedelta(hours=12, minutes=120)  # a session and its break
 MARGIN = timedelta(days=2)  # more than the difference of two zones
 
-INSERT = """
-INSERT INTO availability_slots AS slot
-    (id, service_id, schedule_rule_id, start_at_utc, end_at_utc, buffer_minutes, status, source)
-SELECT id, service_id, rule_id, start_at_utc, end_at_utc, buffer_minutes, 'available', 'product'
-FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[], %s::timestamptz[],
-            %s::smallint[])
-    AS offer (id, service_id, rule_id, start_at_utc, end_at_utc, buffer_minutes)
-ON CONFLICT (start_at_utc, end_at_utc, source, service_id) DO UPDATE
-    SET status = 'available', schedule_rule_id = EXCLUDED.schedule_rule_id,
-        buffer_minutes = EXCLUDED.buffer_minutes
-    WHERE slot.status = 'withdrawn'
-RETURNING id, schedule_rule_id
-"""
-
 
 @dataclass(frozen=True)
 class GeneratedSlots:
@@ -60,12 +47,13 @@ class GeneratedSlots:
 
     created: int = 0
     restored: int = 0  # withdrawn earlier, now available again
-    withdrawn: int = 0  # free, but no rule offers them any more
+    withdrawn: int = 0  # free, but not offered any more
     past: int = 0  # not after now
+    closed: int = 0  # after now, in a closed period
     blocked: int = 0  # in blocked time
     booked: int = 0  # an appointment keeps the time
     offered: int = 0  # a slot for the same service exists already
-    skipped: Skipped = field(default_factory=dict)  # rules whose slots could not be made
+    skipped: Skipped = field(default_factory=dict)  # hours whose slots could not be made
 
 
 @transactional
@@ -76,26 +64,29 @@ def generate_slots(
     rules: QuerySet[ScheduleRule] | None = None,
     clock: Clock = timezone.now,
 ) -> GeneratedSlots:
-    """Make the slots from ``first`` to ``last`` agree with the schedule rules.
+    """Make the slots from ``first`` to ``last`` agree with schedule rules and exceptions.
 
     Days are local in the zone of each rule, both included, at most 366. ``rules`` restricts the
-    rules whose slots are made and withdrawn; default: all. A rule is used if it is active, within
-    its valid days, and for a published service. A slot is as long as a session of the service. A
-    rule without a service is for any service, so its slots are as long as the longest published
-    session. offers.py describes what happens around clock changes.
+    rules whose slots are made and withdrawn, and leaves out extra hours; default: all. A rule is
+    used if it is active, within its valid days, and for a published service. A slot is as long as
+    a session of the service. A rule without a service is for any service, so its slots are as long
+    as the longest published session. Extra hours are used as a rule without a break. offers.py
+    describes what happens around clock changes.
 
-    Withdrawn is a future available slot of a rule if no rule offers its time, service and break
-    any more. A withdrawn slot is available again once a rule offers it. All other slots stay as
-    they are.
+    A closed period takes away all offers that overlap it, those of extra hours too.
 
-    Left out is an offer that does not start after now; that overlaps blocked time, without the
-    breaks; that overlaps, breaks included, an appointment that keeps its time (also an expired
-    hold that is not canceled yet); or that overlaps, breaks included, a slot for the same service,
-    or another slot for any. Slots of different services may overlap: the rule
+    Withdrawn is a future available slot of a rule or of extra hours if nothing offers its time,
+    service and break any more. A withdrawn slot is available again once it is offered. All other
+    slots stay as they are.
+
+    Left out is an offer that does not start after now; that is closed; that overlaps blocked time,
+    without the breaks; that overlaps, breaks included, an appointment that keeps its time (also an
+    expired hold that is not canceled yet); or that overlaps, breaks included, a slot for the same
+    service, or another slot for any. Slots of different services may overlap: the rule
     appointments_no_overlap decides which of them is booked.
 
     A rule whose slots cannot be made is logged and left to the next run; the other rules get their
-    slots.
+    slots. The same holds for extra hours.
 
     Repeatable: a second run changes nothing. Slots for one service never overlap. Only one
     generation runs at a time.
@@ -104,35 +95,76 @@ def generate_slots(
     RuleZoneUnknown for a zone that Python does not know.
     """
     check_period(first, last)
+    lock_generation()
+    return make_slots(first, last, rules=rules, clock=clock)
+
+
+def lock_generation() -> None:
     with connection.cursor() as cursor:
         cursor.execute(GENERATION_LOCK)
-    makers = [*(ScheduleRule.objects.all() if rules is None else rules)]
-    # A slot is withdrawn only if no rule at all offers it, and a day has other limits in the zone
+
+
+def make_slots(
+    first: date,
+    last: date,
+    *,
+    rules: QuerySet[ScheduleRule] | None = None,
+    within: Sequence[ScheduleException] = (),
+    clock: Clock,
+) -> GeneratedSlots:
+    """``generate_slots`` under its lock.
+
+    With ``within`` only slots are made and withdrawn that overlap hours of these exceptions. Rules
+    then make no slot after the last one that they have made: the practice has not opened those days
+    yet.
+    """
+    # A slot is withdrawn only if nothing at all offers it, and a day has other limits in the zone
     # of another rule.
-    in_force = filter_rules_in_force(first - MARGIN, last + MARGIN)
+    early, late = first - MARGIN, last + MARGIN
+    exceptions = [*find_exceptions(early - MARGIN, late + MARGIN).select_related("service")]
+    closures = [each for each in exceptions if each.kind == "closed"]
+    extra = [each for each in exceptions if each.kind == "open" and is_published(each.service)]
+    makers: list[Hours] = [*(ScheduleRule.objects.all() if rules is None else rules)]
+    if rules is None:
+        makers += extra
+    in_force: list[Hours] = [*filter_rules_in_force(early, late), *extra]
     lengths = get_session_lengths(in_force)
-    errors: dict[ScheduleRule, Exception] = {}
-    offers: dict[ScheduleRule, list[Offer]] = {}
+    errors: dict[Hours, Exception] = {}
+    offers: dict[Hours, list[Offer]] = {}
+    closed: list[Offer] = []
     for rule in in_force:
         with _errors_of(rule, errors):
             if minutes := lengths[rule.service_id]:
-                offers[rule] = [*list_offers(rule, first - MARGIN, last + MARGIN, minutes)]
+                listed = [*list_offers(rule, early, late, minutes)]
+                shut = {offer for offer in listed if is_offer_closed(closures, offer)}
+                offers[rule] = [offer for offer in listed if offer not in shut]
+                closed += shut
     now = clock()
-    sound = [rule for rule in makers if rule not in errors]
-    unoffered = list_unoffered_slots(sound, offers, first, last, now=now)
+    horizon = find_last_start() if within else None
+
+    def is_wanted(offer: Offer) -> bool:
+        if not first <= get_local_day(offer.start, offer.rule) <= last:
+            return False
+        if not within:
+            return True
+        if isinstance(offer.rule, ScheduleRule) and (horizon is None or offer.start > horizon):
+            return False
+        return any(is_in_hours(each, offer.start, offer.end) for each in within)
+
+    unoffered = list_unoffered_slots(
+        makers, offers, first, last, now=now, errors=errors, all_extra=rules is None, within=within
+    )
     counts = _write_by_rule(unoffered, withdraw_slots, errors)
-    wanted = [
-        offer
-        for rule in makers
-        for offer in offers.get(rule, ())
-        if first <= get_local_day(offer.start, rule) <= last
-    ]
+    wanted = [offer for rule in makers for offer in offers.get(rule, ()) if is_wanted(offer)]
     chosen, left_out = choose_offers(wanted, read_busy_times(wanted), now=now)
+    left_out["closed"] = sum(
+        offer.start > now and offer.rule in makers and is_wanted(offer) for offer in closed
+    )
     by_rule = group_by_rule((offer.rule, offer) for offer in chosen)
     counts += _write_by_rule(by_rule, insert_slots, errors)
     skipped = {rule.pk: reason_of(error) for rule, error in errors.items() if rule in makers}
     used = {*unoffered, *(offer.rule for offer in wanted)}
-    if skipped and errors.keys() >= used:
+    if skipped and not within and errors.keys() >= used:
         raise next(iter(errors.values()))
     # Another transaction may have inserted the same slot meanwhile.
     tried = sum(offer.rule not in errors for offer in chosen)
@@ -141,7 +173,7 @@ def generate_slots(
 
 
 @contextmanager
-def _errors_of(rule: ScheduleRule, errors: dict[ScheduleRule, Exception]) -> Iterator[None]:
+def _errors_of(rule: Hours, errors: dict[Hours, Exception]) -> Iterator[None]:
     """Run the block; an error of the rule alone is logged and stored."""
     try:
         yield
@@ -151,9 +183,9 @@ def _errors_of(rule: ScheduleRule, errors: dict[ScheduleRule, Exception]) -> Ite
 
 
 def _write_by_rule[T](
-    rows: Mapping[ScheduleRule, list[T]],
-    write: Callable[[Mapping[ScheduleRule, list[T]]], Counter[str]],
-    errors: dict[ScheduleRule, Exception],
+    rows: Mapping[Hours, list[T]],
+    write: Callable[[Mapping[Hours, list[T]]], Counter[str]],
+    errors: dict[Hours, Exception],
 ) -> Counter[str]:
     """Write the rows of all rules, rule by rule if one of them is refused. Returns the numbers."""
     if not rows:
@@ -170,8 +202,8 @@ def _write_by_rule[T](
     return counts
 
 
-def group_by_rule[T](pairs: Iterable[tuple[ScheduleRule, T]]) -> dict[ScheduleRule, list[T]]:
-    groups: dict[ScheduleRule, list[T]] = defaultdict(list)
+def group_by_rule[T](pairs: Iterable[tuple[Hours, T]]) -> dict[Hours, list[T]]:
+    groups: dict[Hours, list[T]] = defaultdict(list)
     for rule, each in pairs:
         groups[rule].append(each)
     return groups
@@ -186,7 +218,22 @@ def filter_rules_in_force(first: date, last: date) -> QuerySet[ScheduleRule]:
     ).select_related("service")
 
 
-def get_session_lengths(rules: Iterable[ScheduleRule]) -> dict[UUID | None, int | None]:
+def is_published(service: Service | None) -> bool:
+    """Also without a service: the sessions are for any."""
+    return service is None or service.status == "published"
+
+
+def is_offer_closed(closures: list[ScheduleException], offer: Offer) -> bool:
+    return is_closed_by(closures, offer.service_id, offer.start, offer.end)
+
+
+def find_last_start() -> datetime | None:
+    """The start of the last slot that a rule has made."""
+    made = AvailabilitySlot.objects.filter(schedule_rule__isnull=False)
+    return made.order_by("-start_at_utc").values_list("start_at_utc", flat=True).first()
+
+
+def get_session_lengths(rules: Iterable[Hours]) -> dict[UUID | None, int | None]:
     """Minutes by service. For no service: those of the longest published one, or None."""
     lengths: dict[UUID | None, int | None] = {
         rule.service_id: rule.service.duration_minutes for rule in rules if rule.service
@@ -198,64 +245,63 @@ def get_session_lengths(rules: Iterable[ScheduleRule]) -> dict[UUID | None, int 
 
 
 def list_unoffered_slots(
-    makers: list[ScheduleRule],
-    offers: Mapping[ScheduleRule, list[Offer]],
+    makers: list[Hours],
+    offers: Mapping[Hours, list[Offer]],
     first: date,
     last: date,
     *,
     now: datetime,
-) -> dict[ScheduleRule, list[UUID]]:
+    errors: Mapping[Hours, Exception],
+    all_extra: bool,
+    within: Sequence[ScheduleException],
+) -> dict[Hours, list[UUID]]:
     """Keys of the free slots from ``first`` to ``last`` that none of the offers contains any more.
 
-    Only slots that the rules ``makers`` have made, by rule.
+    Only slots that the ``makers`` without an error have made, by maker. With ``all_extra`` also
+    those of extra hours that were deleted or moved to other days.
     """
     offered = {
         (offer.start, offer.end, offer.service_id, rule.buffer_minutes)
         for rule, each in offers.items()
         for offer in each
     }
+    by_key = {rule.pk: rule for rule in makers if rule not in errors}
+    made = Q(schedule_rule__in=by_key)
+    if all_extra:
+        made |= Q(schedule_rule=None, schedule_exception_id__isnull=False)
+        made &= ~Q(schedule_exception_id__in=[rule.pk for rule in errors])
     day = datetime.combine(first, time(), UTC)
     slots = AvailabilitySlot.objects.filter(
+        made,
         ~Exists(Appointment.objects.filter(slot=OuterRef("pk"), status__in=BLOCKING)),
-        schedule_rule__in=makers,
         status="available",
         start_at_utc__gt=max(now, day - MARGIN),
         start_at_utc__lt=day + (last - first) + MARGIN,
     )
-    by_key = {rule.pk: rule for rule in makers}
-    return group_by_rule(
-        (rule, slot.pk)
-        for slot in slots
-        if slot.schedule_rule_id
-        and (rule := by_key[slot.schedule_rule_id])
-        and first <= get_local_day(slot.start_at_utc, rule) <= last
-        and (slot.start_at_utc, slot.end_at_utc, slot.service_id, slot.buffer_minutes)
-        not in offered
-    )
+    unoffered: list[tuple[Hours, UUID]] = []
+    for slot in slots:
+        key = slot.schedule_rule_id or slot.schedule_exception_id
+        assert key is not None
+        rule = by_key.get(key) or ScheduleException(pk=key)
+        time_offered = (slot.start_at_utc, slot.end_at_utc, slot.service_id, slot.buffer_minutes)
+        if (
+            time_offered not in offered
+            and first <= get_local_day(slot.start_at_utc, rule) <= last
+            and (
+                not within
+                or any(is_in_hours(each, slot.start_at_utc, slot.end_at_utc) for each in within)
+            )
+        ):
+            unoffered.append((rule, slot.pk))
+    return group_by_rule(unoffered)
 
 
-def get_local_day(start: datetime, rule: ScheduleRule) -> date:
+def get_local_day(start: datetime, rule: Hours) -> date:
     """The day in the zone of the rule. The day in UTC if Python does not know the zone."""
     try:
         return start.astimezone(get_zone(rule)).date()
     except RuleZoneUnknown:
         return start.date()
-
-
-def withdraw_slots(keys: Mapping[ScheduleRule, list[UUID]]) -> Counter[str]:
-    """Withdraw those of the slots that are still available, and publish the numbers by rule.
-
-    A concurrent booking keeps its slot: the status is read again under the lock.
-    """
-    wanted = [key for each in keys.values() for key in each]
-    slots = AvailabilitySlot.objects.filter(pk__in=wanted, status="available")
-    locked = lock_rows(slots) if wanted else []
-    slots.filter(pk__in=[slot.pk for slot in locked]).update(status="withdrawn")
-    by_rule = Counter(slot.schedule_rule_id for slot in locked)
-    for rule in keys:
-        if count := by_rule[rule.pk]:
-            publish_event("slots_withdrawn", rule, withdrawn=count)
-    return Counter(withdrawn=len(locked))
 
 
 def read_busy_times(offers: list[Offer]) -> BusyTimes:
@@ -288,36 +334,3 @@ def to_busy_interval(
 ) -> tuple[datetime, datetime]:
     """The session and its break, like busy_range() of the database."""
     return start, end + timedelta(minutes=buffer_minutes)
-
-
-def insert_slots(offers: Mapping[ScheduleRule, list[Offer]]) -> Counter[str]:
-    """Insert available slots in one statement, or make withdrawn ones available again.
-
-    Publishes the numbers by rule.
-    """
-    by_id = {uuid7(): offer for each in offers.values() for offer in each}
-    if not by_id:
-        return Counter()
-    columns = zip(
-        *(
-            (
-                id,
-                offer.service_id,
-                offer.rule.pk,
-                offer.start,
-                offer.end,
-                offer.rule.buffer_minutes,
-            )
-            for id, offer in by_id.items()
-        ),
-        strict=True,
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(INSERT, [[*column] for column in columns])
-        written = cursor.fetchall()
-    by_rule = Counter(rule for _, rule in written)
-    for rule in offers:
-        if count := by_rule[rule.pk]:
-            publish_event("slots_generated", rule, created=count)
-    created = sum(id in by_id for id, _ in written)
-    return Counter(created=created, restored=len(written) - created)

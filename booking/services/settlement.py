@@ -10,11 +10,12 @@ from audit.services import publish_event
 from ebalance.db import zones
 from ebalance.services import Clock
 
-from ..errors import SlotTaken
+from ..errors import SlotTaken, TimeNotOffered
 from ..models import Appointment, Payment
 from .appointments import build_successor, confirm_locked_appointment
 from .calendar import SessionTime, get_agreed_time, insert_appointment, is_blocked
 from .chains import Chain
+from .closures import is_closed
 from .events import publish_appointment_event, track_appointment
 from .holds import cancel_expired_holds, is_expired_hold
 from .refunds import give_back
@@ -100,8 +101,17 @@ def get_paid_appointment(chain: Chain, *, clock: Clock) -> Appointment | None:
 def can_be_paid(hold: Appointment, now: datetime) -> bool:
     """Whether a hold still has its time. An expired one is judged as if it were canceled."""
     if is_expired_hold(hold, now):
-        return hold.start_at_utc > now and not is_blocked(SessionTime.of(hold))
+        return (
+            hold.start_at_utc > now and not is_blocked(SessionTime.of(hold)) and not is_lost(hold)
+        )
     return hold.end_at_utc > now
+
+
+def is_lost(hold: Appointment) -> bool:
+    """Whether the period was closed meanwhile. A time that staff chose has no slot, and stays."""
+    return hold.slot_id is not None and is_closed(
+        hold.service_id, hold.start_at_utc, hold.end_at_utc
+    )
 
 
 def mark_paid(row: Appointment) -> None:
@@ -113,14 +123,14 @@ def mark_paid(row: Appointment) -> None:
 def book_expired_hold_again(row: Appointment, now: datetime) -> Appointment | None:
     """Replace a canceled hold by a paid row at the same time. None if the time is taken."""
     time = get_agreed_time(row)
-    if is_blocked(time):
+    if is_blocked(time) or is_lost(row):
         return None
     successor = build_successor(row, time, timezone=zones.renew_name(row.timezone))
     successor.hold_expires_at = now
     try:
         with transaction.atomic():
             stored = insert_appointment(successor, now)
-    except SlotTaken:
+    except (SlotTaken, TimeNotOffered):
         return None
     mark_paid(stored)
     return stored

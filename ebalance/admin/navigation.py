@@ -19,6 +19,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
             ("booking.Appointment", "event_available"),
             ("booking.AvailabilitySlot", "schedule"),
             ("booking.ScheduleRule", "date_range"),
+            ("booking.ScheduleException", "event_busy"),
             ("booking.WaitlistRequest", "hourglass_top"),
             ("booking.IntakeForm", "assignment"),
             ("booking.Service", "psychology"),

@@ -41,7 +41,10 @@ WITHOUT_A_PAGE = {
 }
 
 PROJECT_MODELS = [
-    model for label in PROJECT_APPS for model in apps.get_app_config(label).get_models()
+    model
+    for label in PROJECT_APPS
+    for model in apps.get_app_config(label).get_models()
+    if model._meta.managed
 ]
 MODELS = [model for model in PROJECT_MODELS if model._meta.label not in WITHOUT_A_PAGE]
 

@@ -47,6 +47,7 @@ ACCESS = {
     "booking.Payment": "--",
     "booking.PaymentWebhookEvent": "--",
     "booking.Refund": "--",
+    "booking.ScheduleException": "F-",
     "booking.ScheduleRule": "F-",
     "booking.Service": "R-",
     "booking.WaitlistRequest": "F-",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import count
 from typing import Any
 
@@ -35,6 +35,7 @@ from tests.factories import (
     RefundFactory,
     ReviewFactory,
     ReviewPublicationConsentFactory,
+    ScheduleExceptionFactory,
     SecondFactorFactory,
     ServiceFactory,
     SystemSettingFactory,
@@ -180,7 +181,7 @@ def in_the_past() -> datetime:
 
 
 SERVICE = "price, deposit and policy of a service"
-REFUNDS = "refunds"
+REFUNDS, EXCEPTIONS = "refunds", "schedule exceptions"
 CONTENT, INTERACTIVE = "publication of content", "publication of interactives"
 ROLES, STATUS, SETTINGS = "roles granted or taken", "user status", "settings"
 MEDIA, LEAD, OUTCOME = "media created and deleted", "lead status", "outcome"
@@ -195,7 +196,7 @@ DELETIONS = {
 }
 THINGS = {
     *(SERVICE, CONTENT, INTERACTIVE, ROLES, STATUS, SETTINGS, MEDIA, LEAD, OUTCOME, QUESTION),
-    *(REVIEW, TEMPLATE, REFUNDS, SECOND_FACTOR, *DELETIONS.values()),
+    *(REVIEW, TEMPLATE, REFUNDS, EXCEPTIONS, SECOND_FACTOR, *DELETIONS.values()),
 }
 
 DELETED_USER = {
@@ -322,6 +323,7 @@ used_template = changes_of(
     TEMPLATE, MessageTemplateFactory, "template_changed", prepare=version(2), active=True
 )
 
+exception = changes_of(EXCEPTIONS, ScheduleExceptionFactory, "schedule_exception_changed")
 refund = changes_of(REFUNDS, RefundFactory, "refund_changed")
 confirmed = changes_of(SECOND_FACTOR, SecondFactorFactory, "second_factor_set", offered=True)
 recovery = changes_of(SECOND_FACTOR, RecoveryCodeFactory, "recovery_code_used")
@@ -340,6 +342,12 @@ CHANGES = [
     service("on offer", status="published"),
     refund("sent", "status", status="sent", sent_at=lambda row: now()),
     refund("recorded", recorded_by_user_id=lambda row: UserFactory().pk),
+    exception("one service", service_id=lambda row: ServiceFactory().pk),
+    exception("first day", starts_on=lambda row: row.starts_on - timedelta(days=1)),
+    exception("last day", ends_on=lambda row: row.ends_on + timedelta(days=1)),
+    exception("zone", timezone="Asia/Tokyo"),
+    exception("hours", start_local=time(9), end_local=time(10)),
+    exception("extra hours", kind="open", start_local=time(9), end_local=time(10)),
     service("price beside a title", "price_amount", price_amount=1000, title="Другая встреча"),
     person("blocked", status="blocked"),
     blocked_person("active again", status="active"),
@@ -433,6 +441,9 @@ TERMS = (
     "status",
 )
 REFUND = ("payment_id", "amount", "reason", "status")
+EXCEPTION = (
+    *("service_id", "starts_on", "ends_on", "timezone", "kind", "start_local", "end_local"),
+)
 FILE = ("media_type", "mime_type", "object_key", "public_url", "size_bytes")
 SHOWN = {"published": True}
 
@@ -440,6 +451,13 @@ CREATED = [
     LoggedRow(SERVICE, "draft", ServiceFactory, "service_created", TERMS),
     LoggedRow(SERVICE, "free", ServiceFactory, "service_created", TERMS, {"free": True, **SHOWN}),
     LoggedRow(REFUNDS, "due", RefundFactory, "refund_created", REFUND),
+    LoggedRow(
+        EXCEPTIONS,
+        "closed",
+        ScheduleExceptionFactory,
+        "schedule_exception_created",
+        EXCEPTION,
+    ),
     LoggedRow(ROLES, "granted", UserRoleFactory, "role_granted", ("user_id", "role_code")),
     LoggedRow(SETTINGS, "added", SystemSettingFactory, "setting_added", ("value",)),
     LoggedRow(MEDIA, "picture", MediaAssetFactory, "media_created", FILE),
@@ -520,6 +538,13 @@ DELETED = [
         {"title": "Встреча", "topic_id": "anxiety"},
     ),
     LoggedRow(REFUNDS, "due", RefundFactory, "refund_deleted", (*REFUND, "requested_at")),
+    LoggedRow(
+        EXCEPTIONS,
+        "closed",
+        ScheduleExceptionFactory,
+        "schedule_exception_deleted",
+        (*EXCEPTION, "created_at"),
+    ),
     LoggedRow(
         DELETIONS["content_items"],
         "article",

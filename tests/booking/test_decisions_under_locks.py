@@ -15,11 +15,18 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from booking.errors import ClientUnavailable, ServiceUnavailable, SlotTaken, TooManyHolds
+from booking.errors import (
+    ClientUnavailable,
+    ServiceUnavailable,
+    SlotTaken,
+    TimeNotOffered,
+    TooManyHolds,
+)
 from booking.models import Appointment, AvailabilitySlot
 from booking.services import (
     GeneratedSlots,
     book_appointment,
+    close_period,
     generate_slots,
     reschedule_appointment,
 )
@@ -27,8 +34,10 @@ from ebalance.services import Refused
 from tests.booking.outbox_assertions import confirmed, request
 from tests.databases import Database
 from tests.factories import (
+    AppointmentFactory,
     AvailabilitySlotFactory,
     LeadFactory,
+    ScheduleExceptionFactory,
     ScheduleRuleFactory,
     ServiceFactory,
     UserFactory,
@@ -215,3 +224,59 @@ def test_booking_does_not_take_a_slot_that_is_being_withdrawn(committed: Databas
         pass
     assert isinstance(results[0], SlotTaken)
     assert not Appointment.objects.exists()
+
+
+# -- closed periods ------------------------------------------------------------------------------
+
+PERIOD = (START.date(), START.date())
+CLOSE = """
+WITH closed AS (
+    INSERT INTO schedule_exceptions (starts_on, ends_on, timezone, kind)
+    VALUES (%s, %s, 'UTC', 'closed')
+)
+UPDATE availability_slots SET note = 'locked' WHERE id = %s
+"""
+
+
+def test_booking_waits_for_the_period_that_is_being_closed(committed: Database) -> None:
+    slot = AvailabilitySlotFactory(start_at_utc=START, end_at_utc=END)
+    values = request(slot=slot)
+    with waiting(
+        committed, CLOSE, [*PERIOD, slot.pk], lambda: book_appointment(**values), "COMMIT"
+    ) as results:
+        pass
+    assert isinstance(results[0], TimeNotOffered)
+    assert not Appointment.objects.exists()
+
+
+def test_closing_reports_the_session_that_is_being_booked(committed: Database) -> None:
+    service = ServiceFactory(published=True)
+    slot = AvailabilitySlotFactory(service=service, start_at_utc=START, end_at_utc=END)
+    with waiting(
+        committed,
+        "SELECT FROM availability_slots WHERE id = %s FOR NO KEY UPDATE",
+        [slot.pk],
+        lambda: close_period(*PERIOD, timezone="UTC"),
+        "COMMIT",
+    ) as results:
+        row = AppointmentFactory(
+            confirmed=True, service=service, start_at_utc=START, end_at_utc=END
+        )
+    assert [each.pk for each in results[0].booked] == [row.pk]
+
+
+def test_generation_honours_the_period_that_is_being_closed(committed: Database) -> None:
+    ScheduleRuleFactory(
+        service=ServiceFactory(published=True), weekday=START.isoweekday(), timezone="UTC"
+    )
+    with waiting(
+        committed,
+        "LOCK TABLE schedule_rules IN SHARE ROW EXCLUSIVE MODE",
+        [],
+        lambda: generate_slots(*PERIOD),
+        "COMMIT",
+    ) as results:
+        ScheduleExceptionFactory(starts_on=PERIOD[0], ends_on=PERIOD[1], timezone="UTC")
+    assert results[0].created == 0
+    assert results[0].closed > 0
+    assert not AvailabilitySlot.objects.exists()

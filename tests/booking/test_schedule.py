@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, models, transaction
@@ -119,6 +120,7 @@ TIMES = {"start_at_utc": START, "end_at_utc": END}
     slot("blocked as a break", status="blocked", block_type="buffer"),
     slot("withdrawn without a rule", HAS_RULE, status="withdrawn"),
     slot("withdrawn, of a rule", withdrawn=True),
+    slot("withdrawn, of extra hours", status="withdrawn", schedule_exception_id=uuid4()),
     slot("available, of a rule", from_rule=True),
     slot(
         "the same of the same service",

@@ -12,7 +12,13 @@ from tests.support import execute
 
 
 def project_models() -> list[type[models.Model]]:
-    return [m for label in PROJECT_APPS for m in apps.get_app_config(label).get_models()]
+    models = [m for label in PROJECT_APPS for m in apps.get_app_config(label).get_models()]
+    return [model for model in models if model._meta.managed]
+
+
+def project_views() -> list[type[models.Model]]:
+    models = [m for label in PROJECT_APPS for m in apps.get_app_config(label).get_models()]
+    return [model for model in models if not model._meta.managed]
 
 
 def project_tables() -> list[str]:

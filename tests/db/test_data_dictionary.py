@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.utils import translation
 
 from ebalance.db.schema import dictionary
-from ebalance.db.schema.data_map import columns, tables
+from ebalance.db.schema.data_map import columns, tables, views
 from identity.models import User
 from tests.advice import advises, of_class, of_column, of_table
 
@@ -91,7 +91,10 @@ def test_dictionary_has_every_table_and_column() -> None:
     text = dictionary.render()
     for table in tables():
         assert f"\n### {table.name}\n\n{table.meaning}.\n" in text
-    assert text.count("\n| `") == len([*columns()])
+    for view in views():
+        assert f"\n### {view.name}\n\n{view.meaning}.\n" in text
+    of_views = sum(len(view.columns) for view in views())
+    assert text.count("\n| `") == len([*columns()]) + of_views
 
 
 def test_dictionary_shows_the_declaration_of_a_column() -> None:

@@ -18,6 +18,16 @@ from tests.support import execute
 
 pytestmark = pytest.mark.django_db
 
+# Name to columns, in order.
+VIEWS = {
+    "bookable_slots": [
+        "slot_id uuid",
+        "service_id uuid",
+        "start_at_utc timestamp with time zone",
+        "end_at_utc timestamp with time zone",
+        "buffer_minutes smallint",
+    ],
+}
 DJANGOS_OWN = {
     "auth_group",
     "auth_group_permissions",
@@ -91,14 +101,29 @@ def test_tables_are_those_of_the_model_and_of_django() -> Iterator[str]:
         "AND relnamespace = 'public'::regnamespace"
     )
     actual = {row["name"] for row in relations}
-    for table in actual - {*TABLES, *DJANGOS_OWN}:
+    for table in actual - {*TABLES, *DJANGOS_OWN, *VIEWS}:
         yield of_data_model(f"[{table}]")(
             "write the table as the specification has it under",
             f"it is a relation of the database, from {of_table(table).file}",
         )
     for table in {*TABLES, *DJANGOS_OWN} - actual:
         yield of_table(table)("declare", f"{DATA_MODEL} has [{table}], the database has not")
-    assert len(TABLES) == 62
+    assert len(TABLES) == 63
+
+
+def test_views_have_the_columns_of_the_model() -> None:
+    rows = execute(
+        "SELECT c.relname AS name, array_agg(a.attname::text || ' ' || "
+        "    format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) AS columns, "
+        "    c.reloptions::text[] AS options "
+        "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 "
+        "WHERE c.relkind IN ('v', 'm') AND c.relnamespace = 'public'::regnamespace "
+        "GROUP BY c.oid"
+    )
+    assert {row["name"]: row["columns"] for row in rows} == VIEWS
+    assert {row["name"]: row["options"] for row in rows} == {
+        name: ["security_invoker=true"] for name in VIEWS
+    }
 
 
 @advises

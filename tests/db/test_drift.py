@@ -142,7 +142,16 @@ OTHER_DRIFTS = {
         "CREATE FUNCTION answer() RETURNS integer LANGUAGE sql IMMUTABLE RETURN 42",
         ["function answer(): unknown (RETURNS integer LANGUAGE sql IMMUTABLE RETURN 42)"],
     ),
-    "view": ("CREATE VIEW shown AS SELECT id FROM tags", ["column shown.id: ", "view shown: "]),
+    "view": ("CREATE VIEW shown AS SELECT id FROM tags", ["view shown: unknown "]),
+    "view dropped": ("DROP VIEW bookable_slots", ["view bookable_slots: missing"]),
+    "view reads with the privileges of its owner": (
+        "ALTER VIEW bookable_slots RESET (security_invoker)",
+        ["view bookable_slots: differs: "],
+    ),
+    "comment of a view's column": (
+        "COMMENT ON COLUMN bookable_slots.slot_id IS NULL",
+        ["comment on column bookable_slots.slot_id: missing"],
+    ),
     "enum": (
         "CREATE TYPE mood AS ENUM ('good', 'bad')",
         ["enum mood: unknown (('good', 'bad'))"],

@@ -16,6 +16,7 @@ from booking.models import (
     Payment,
     PaymentWebhookEvent,
     Refund,
+    ScheduleException,
     ScheduleRule,
     Service,
     WaitlistRequest,
@@ -70,6 +71,21 @@ class ScheduleRuleFactory(EntityFactory):
 
     class Meta:
         model = ScheduleRule
+
+
+class ScheduleExceptionFactory(EntityFactory):
+    starts_on = today()
+    ends_on = factory.LazyAttribute(lambda o: o.starts_on + timedelta(days=6))
+    timezone = ZONE
+    kind = "closed"
+
+    class Meta:
+        model = ScheduleException
+
+    class Params:
+        # Of each day.
+        hours = factory.Trait(start_local=time(10), end_local=time(14))
+        extra = factory.Trait(kind="open", hours=True)
 
 
 class AvailabilitySlotFactory(EntityFactory):

@@ -57,6 +57,7 @@ from tests.factories import (
     RefundFactory,
     ReviewFactory,
     ReviewPublicationConsentFactory,
+    ScheduleExceptionFactory,
     SecondFactorFactory,
     UserFactory,
     UserRoleFactory,
@@ -71,6 +72,8 @@ NOT_CHOSEN = {
     "users.timezone": "an IANA zone",
     "users.session_stamp": "random, set by the database",
     "appointments.timezone": "an IANA zone",
+    "schedule_exceptions.timezone": "an IANA zone",
+    "availability_slots.schedule_exception_id": "our key",
     "consents.version": "the date of our text",
     "review_publication_consents.version": "the date of our text",
     "anonymous_questions.trigger_flags": "a closed set",
@@ -286,6 +289,12 @@ def _sessions(one: Marked, shared: Shared, lead: Any) -> None:
             one.add(paid)
         form = PAYLOADS["intake"] | {"note": f"Ещё {text('intake_forms.payload_encrypted')}"}
         one.add(IntakeFormFactory(appointment=appointment, payload_encrypted=Plaintext(form)))
+    # A colleague's note on their own absence.
+    one.add(
+        ScheduleExceptionFactory(
+            created_by=one.user, note=f"Отпуск {text('schedule_exceptions.note')}"
+        )
+    )
     for subject in ({"user": one.user}, {"user": None, "lead": lead}):
         contact = marks.email("waitlist_requests.contact_value_encrypted")
         marks.token("waitlist_requests.contact_value_bidx", "email", contact)

@@ -13,6 +13,7 @@ from .steps import (
     SetNotNull,
 )
 from .tables import CreateTables
+from .views import CreateView
 
 __all__ = [
     "AddCheck",
@@ -22,6 +23,7 @@ __all__ = [
     "Backfill",
     "Contract",
     "CreateTables",
+    "CreateView",
     "RemoveIndexConcurrently",
     "ReplaceCheck",
     "ReplaceFunction",

@@ -33,7 +33,7 @@ def grant_new(cursor: Any, comparison: Comparison) -> None:
         grant
         for grant in grants.wanted()
         if grant.kind in {"TABLE", "SEQUENCE"}
-        and (f"{grant.name}.{grant.column}" if grant.column else grant.name) in names
+        and (grant.name in names or f"{grant.name}.{grant.column}" in names)
     }
     for statement in (*roles.grant_statements(granted), *roles.owner_statements(names)):
         cursor.execute(statement)

@@ -14,6 +14,7 @@ from django.db import models
 from django.db.migrations.recorder import MigrationRecorder
 
 from ..apps import PROJECT_APPS
+from ..views import View
 from .classification import (
     COLLEAGUE,
     DELETE,
@@ -140,6 +141,17 @@ def tables() -> tuple[Table, ...]:
     ]
     domains = [*PROJECT_APPS, *sorted({table.domain for table in ours} - {*PROJECT_APPS})]
     return (*sorted(ours, key=lambda table: domains.index(table.domain)), *theirs)
+
+
+@cache
+def views() -> tuple[Table, ...]:
+    """All views, by domain. They store nothing: no retention, no erasure."""
+    return tuple(
+        Table(model._meta.db_table, model._meta.db_table_comment, label, model)
+        for label in PROJECT_APPS
+        for model in apps.get_app_config(label).get_models()
+        if issubclass(model, View)
+    )
 
 
 def columns() -> Iterator[Column]:

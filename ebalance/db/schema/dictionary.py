@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import connection
 
 from .classification import IDENTIFIES_NO_PERSON
-from .data_map import Column, Table, tables
+from .data_map import Column, Table, tables, views
 
 FILE = Path(settings.BASE_DIR) / "docs" / "data-dictionary.md"
 
@@ -31,14 +31,22 @@ def render() -> str:
     for domain, members in groupby(tables(), key=lambda table: table.domain):
         parts.append(f"## {domain}\n")
         parts += [_table(table) for table in members]
+        parts += [_view(view) for view in views() if view.domain == domain]
     return "\n".join(parts)
 
 
 def _table(table: Table) -> str:
-    rows = [COLUMNS, ["---"] * len(COLUMNS), *(_row(column) for column in table.columns)]
+    return _section(table, f"Kept {table.retention}.\n")
+
+
+def _view(view: Table) -> str:
+    return _section(view, "A view, which stores nothing.\n")
+
+
+def _section(relation: Table, kept: str) -> str:
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *(_row(column) for column in relation.columns)]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    head = [f"### {table.name}\n", f"{table.meaning}.\n", f"Kept {table.retention}.\n"]
-    return "\n".join([*head, *lines, ""])
+    return "\n".join([f"### {relation.name}\n", f"{relation.meaning}.\n", kept, *lines, ""])
 
 
 def _row(column: Column) -> list[str]:

@@ -3,10 +3,10 @@
 ``wanted()`` lists all privileges, ``differences()`` compares them with the live catalog. Privileges
 are derived as follows:
 
-* the analyst selects the columns that are P0, table by table;
+* the analyst selects the columns that are P0, of tables and of views;
 * the application writes every table, without the privileges that the table's rules withhold
-  (``triggers.Rule.withholds``); it only reads what is READ_ONLY, and deletes no row of a model with
-  ``deleted_by_owner_only``: retention and erasure delete those as the owner;
+  (``triggers.Rule.withholds``); it only reads views and what is READ_ONLY, and deletes no row of a
+  model with ``deleted_by_owner_only``: retention and erasure delete those as the owner;
 * the owner owns all objects, and needs only the privilege to create them.
 """
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .. import triggers
 from . import catalog
-from .data_map import Table, tables
+from .data_map import Table, tables, views
 
 OWNER, APP, ANALYST = ROLES = ("ebalance_owner", "ebalance_app", "ebalance_analyst")
 # Written by commands of the owner only.
@@ -53,6 +53,14 @@ def app_privileges(table: Table) -> list[str]:
     return [p for p in ("SELECT", "INSERT", "UPDATE", "DELETE") if p not in withheld]
 
 
+def analyst_grants(table: Table) -> set[Grant]:
+    return {
+        Grant(ANALYST, "SELECT", "TABLE", table.name, column.name)
+        for column in table.columns
+        if column.privacy == "P0"
+    }
+
+
 def wanted() -> set[Grant]:
     """All privileges that the roles should have in this database."""
     (database,) = catalog.read_column("SELECT current_database()")
@@ -63,13 +71,12 @@ def wanted() -> set[Grant]:
     for table in tables():
         privileges = app_privileges(table)
         grants |= {Grant(APP, privilege, "TABLE", table.name) for privilege in privileges}
-        grants |= {
-            Grant(ANALYST, "SELECT", "TABLE", table.name, column.name)
-            for column in table.columns
-            if column.privacy == "P0"
-        }
+        grants |= analyst_grants(table)
         if "INSERT" in privileges:
             written.add(table.name)
+    for view in views():
+        grants.add(Grant(APP, "SELECT", "TABLE", view.name))
+        grants |= analyst_grants(view)
     for sequence, table_name in catalog.read_rows(catalog.SEQUENCES):
         if table_name in written:
             grants.add(Grant(APP, "USAGE", "SEQUENCE", sequence))

@@ -32,8 +32,9 @@ LONGEST_BODY = 100  # characters; a longer body is listed as its hash
 SHOWN = 90  # characters of a definition, in a difference
 WORDS_BEFORE = 4  # the first word that differs
 COMMENT_ON = "comment on "
-# Objects of these kinds are dropped with their table, and their names begin with its name.
-OF_A_TABLE = ("column", "constraint", "index", "trigger", "rule", "policy")
+# Objects of these kinds are dropped with their relation, and their names begin with its name.
+RELATIONS = ("table", "view", "materialized view", "foreign table")
+OF_A_RELATION = ("column", "constraint", "index", "trigger", "rule", "policy")
 
 
 def schema_lines() -> list[str]:
@@ -85,8 +86,8 @@ def differences(expected: list[str], live: list[str]) -> list[str]:
     wanted, existing = _by_object(expected), _by_object(live)
     lines = []
     for name in sorted(wanted.keys() | existing.keys()):
-        owner = _owner_of(name)
-        if (owner in wanted) != (owner in existing):
+        owners = _owners_of(name)
+        if owners.isdisjoint(wanted) != owners.isdisjoint(existing):
             continue
         if name not in existing:
             lines.append(f"{name}: missing")
@@ -102,12 +103,13 @@ def _by_object(lines: list[str]) -> dict[str, str]:
     return {name: text for name, _, text in (line.partition(": ") for line in lines)}
 
 
-def _owner_of(name: str) -> str:
-    """The key of the object that is commented on, or of the table that has the column, index, …"""
+def _owners_of(name: str) -> set[str]:
+    """The key of the object that is commented on, or keys of the relation with the column, …"""
     if name.startswith(COMMENT_ON):
-        return name.removeprefix(COMMENT_ON)
+        return {name.removeprefix(COMMENT_ON)}
     kind, _, rest = name.partition(" ")
-    return f"table {rest.partition('.')[0]}" if kind in OF_A_TABLE else ""
+    relation = rest.partition(".")[0]
+    return {f"{each} {relation}" for each in RELATIONS} if kind in OF_A_RELATION else set()
 
 
 def _in_brackets(text: str) -> str:

@@ -242,8 +242,9 @@ OTHERS = f"""
 """
 # Named as the line of the object: "comment on index TABLE.INDEX".
 COMMENTS = """
-    SELECT 'comment on ' || CASE i.type WHEN 'table column' THEN 'column'
-                                 WHEN 'table constraint' THEN 'constraint' ELSE i.type END,
+    SELECT 'comment on ' || CASE WHEN i.type LIKE '% column' THEN 'column'
+                                 WHEN i.type = 'table constraint' THEN 'constraint'
+                                 ELSE i.type END,
            coalesce(
                (SELECT format('%I.%I', c.relname, x.relname)
                 FROM pg_index n JOIN pg_class c ON c.oid = n.indrelid

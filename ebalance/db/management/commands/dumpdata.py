@@ -8,6 +8,7 @@ from django.core.management.commands import dumpdata
 from django.db import models
 
 from ebalance.db.schema.data_map import is_personal
+from ebalance.db.views import View
 
 
 class Command(dumpdata.Command):
@@ -23,6 +24,9 @@ class Command(dumpdata.Command):
         )
 
     def handle(self, *labels: str, **options: Any) -> None:
+        # A view's rows are those of tables, and nothing can be loaded into it.
+        views = [model._meta.label for model in apps.get_models() if issubclass(model, View)]
+        options["exclude"] = [*options["exclude"], *views]
         if options["with_personal_data"]:
             super().handle(*labels, **options)
             return
