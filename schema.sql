@@ -6462,74 +6462,663 @@ COMMENT ON COLUMN public.message_templates.created_at IS 'P0 · when the row was
 
 
 --
--- Name: migration_steps; Type: TABLE; Schema: public; Owner: -
+-- Name: system_settings; Type: TABLE; Schema: public; Owner: -
 --
 
-CREATE TABLE public.migration_steps (
-    id uuid DEFAULT public.uuid7() NOT NULL,
-    app_label text NOT NULL,
-    name text NOT NULL,
-    step integer NOT NULL,
-    statement_hash text NOT NULL,
-    finished_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT migration_steps_app_label_has_length CHECK ((length(app_label) <= 60)),
-    CONSTRAINT migration_steps_app_label_is_code CHECK (public.is_code(app_label)),
-    CONSTRAINT migration_steps_name_has_length CHECK ((length(name) <= 200)),
-    CONSTRAINT migration_steps_name_names_a_migration CHECK ((name ~ '^[0-9]{4}(_[a-z0-9]+)+$'::text)),
-    CONSTRAINT migration_steps_statement_hash_has_length CHECK ((length(statement_hash) <= 64)),
-    CONSTRAINT migration_steps_statement_hash_is_sha256 CHECK ((statement_hash ~ '^[0-9a-f]{64}$'::text)),
-    CONSTRAINT migration_steps_step_in_range CHECK ((step >= 1)),
-    CONSTRAINT migration_steps_times_finite CHECK (public.is_finite(finished_at))
+CREATE TABLE public.system_settings (
+    key text NOT NULL,
+    value jsonb NOT NULL,
+    updated_by_user_id uuid,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT system_settings_key_has_length CHECK ((length(key) <= 60)),
+    CONSTRAINT system_settings_key_is_code CHECK (public.is_code(key)),
+    CONSTRAINT system_settings_key_names_no_secret CHECK ((NOT (key ~ '(^|_)(secret|token|password|key)s?(_|$)'::text))),
+    CONSTRAINT system_settings_practice_timezone_is_iana_zone CHECK (((NOT (key = 'practice_timezone'::text)) OR public.is_zone_form(COALESCE((value #>> '{}'::text[]), ''::text)))),
+    CONSTRAINT system_settings_times_finite CHECK (public.is_finite(updated_at)),
+    CONSTRAINT system_settings_value_has_length CHECK (public.json_has_length(value, 20000))
 );
 
 
 --
--- Name: TABLE migration_steps; Type: COMMENT; Schema: public; Owner: -
+-- Name: TABLE system_settings; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TABLE public.migration_steps IS 'Finished steps of migrations that are still running';
-
-
---
--- Name: COLUMN migration_steps.id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.migration_steps.id IS 'P0 · UUIDv7, sortable by time';
+COMMENT ON TABLE public.system_settings IS 'Settings changed at run time; no secrets';
 
 
 --
--- Name: COLUMN migration_steps.app_label; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN system_settings.key; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.migration_steps.app_label IS 'P0 · app of the migration';
-
-
---
--- Name: COLUMN migration_steps.name; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.migration_steps.name IS 'P0 · name of the migration';
+COMMENT ON COLUMN public.system_settings.key IS 'P0 · code of the setting';
 
 
 --
--- Name: COLUMN migration_steps.step; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN system_settings.value; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.migration_steps.step IS 'P0 · number of the step, from 1';
-
-
---
--- Name: COLUMN migration_steps.statement_hash; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.migration_steps.statement_hash IS 'P0 · SHA-256 of the SQL of the step, hexadecimal';
+COMMENT ON COLUMN public.system_settings.value IS 'P0 · value, JSON';
 
 
 --
--- Name: COLUMN migration_steps.finished_at; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN system_settings.updated_by_user_id; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.migration_steps.finished_at IS 'P0 · when the step was finished, UTC';
+COMMENT ON COLUMN public.system_settings.updated_by_user_id IS 'P0 · who changed it last';
+
+
+--
+-- Name: COLUMN system_settings.updated_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.system_settings.updated_at IS 'P0 · when the row was last written, UTC; kept by the database';
+
+
+--
+-- Name: metric_periods; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.metric_periods WITH (security_invoker='false') AS
+ WITH practice AS (
+         SELECT COALESCE(( SELECT (system_settings.value #>> '{}'::text[])
+                   FROM public.system_settings
+                  WHERE (system_settings.key = 'practice_timezone'::text)), 'Europe/Moscow'::text) AS zone,
+            COALESCE(( SELECT (system_settings.value #>> '{}'::text[])
+                   FROM public.system_settings
+                  WHERE (system_settings.key = 'environment'::text)), 'dev'::text) AS environment
+        ), days AS (
+         SELECT practice.zone,
+            practice.environment,
+            ((now() AT TIME ZONE practice.zone))::date AS today
+           FROM practice
+        )
+ SELECT p.period,
+    p.first_day,
+    p.last_day,
+    d.zone,
+    d.environment
+   FROM (days d
+     CROSS JOIN LATERAL ( VALUES ('today'::text,d.today,d.today), ('7d'::text,(d.today - 6),d.today), ('30d'::text,(d.today - 29),d.today)
+        UNION ALL
+         SELECT to_char(m.first_day, 'YYYY-MM'::text) AS to_char,
+            (m.first_day)::date AS first_day,
+            (((m.first_day + '1 mon'::interval) - '1 day'::interval))::date AS date
+           FROM generate_series((date_trunc('month'::text, (d.today)::timestamp without time zone) - '1 year'::interval), date_trunc('month'::text, (d.today)::timestamp without time zone), '1 mon'::interval) m(first_day)) p(period, first_day, last_day));
+
+
+--
+-- Name: VIEW metric_periods; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.metric_periods IS 'Periods that the views of metrics show';
+
+
+--
+-- Name: COLUMN metric_periods.period; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_periods.period IS 'P0 · today, 7d, 30d, or month YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_periods.first_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_periods.first_day IS 'P0 · first day of the period';
+
+
+--
+-- Name: COLUMN metric_periods.last_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_periods.last_day IS 'P0 · last day of the period';
+
+
+--
+-- Name: COLUMN metric_periods.zone; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_periods.zone IS 'P0 · zone of the practice''s days';
+
+
+--
+-- Name: COLUMN metric_periods.environment; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_periods.environment IS 'P0 · environment whose events count';
+
+
+--
+-- Name: payments; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.payments (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    appointment_id uuid NOT NULL,
+    provider text DEFAULT 'yookassa'::text NOT NULL,
+    provider_payment_id text,
+    idempotency_key text NOT NULL,
+    purpose text NOT NULL,
+    amount integer NOT NULL,
+    currency text DEFAULT 'RUB'::text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    failure_category text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    confirmed_at timestamp with time zone,
+    CONSTRAINT payments_amount_in_range CHECK ((amount >= 1)),
+    CONSTRAINT payments_confirmed_at_with_status CHECK ((((status = 'succeeded'::text) AND (confirmed_at IS NOT NULL)) OR ((NOT (status = 'succeeded'::text)) AND (confirmed_at IS NULL)))),
+    CONSTRAINT payments_currency_in_set CHECK ((currency = 'RUB'::text)),
+    CONSTRAINT payments_failure_category_in_set CHECK ((failure_category = ANY (ARRAY['canceled'::text, 'timeout'::text, 'provider_error'::text, 'insufficient_funds'::text, 'unknown'::text]))),
+    CONSTRAINT payments_failure_category_when_over CHECK (((failure_category IS NULL) OR (status = ANY (ARRAY['failed'::text, 'canceled'::text])))),
+    CONSTRAINT payments_idempotency_key_has_length CHECK ((length(idempotency_key) <= 64)),
+    CONSTRAINT payments_idempotency_key_is_external_id CHECK ((idempotency_key ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
+    CONSTRAINT payments_provider_in_set CHECK ((provider = 'yookassa'::text)),
+    CONSTRAINT payments_provider_payment_id_has_length CHECK ((length(provider_payment_id) <= 64)),
+    CONSTRAINT payments_provider_payment_id_is_external_id CHECK ((provider_payment_id ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
+    CONSTRAINT payments_purpose_in_set CHECK ((purpose = ANY (ARRAY['deposit'::text, 'full'::text]))),
+    CONSTRAINT payments_status_in_set CHECK ((status = ANY (ARRAY['pending'::text, 'succeeded'::text, 'canceled'::text, 'failed'::text]))),
+    CONSTRAINT payments_succeeded_has_provider_id CHECK (((NOT (status = 'succeeded'::text)) OR (provider_payment_id IS NOT NULL))),
+    CONSTRAINT payments_times_finite CHECK ((public.is_finite(created_at) AND public.is_finite(confirmed_at)))
+);
+
+
+--
+-- Name: TABLE payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.payments IS 'Payments with the provider';
+
+
+--
+-- Name: COLUMN payments.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN payments.appointment_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.appointment_id IS 'P0 · what is paid for';
+
+
+--
+-- Name: COLUMN payments.provider; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.provider IS 'P0 · payment provider';
+
+
+--
+-- Name: COLUMN payments.provider_payment_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.provider_payment_id IS 'P0 · the provider''s id; empty until it has answered';
+
+
+--
+-- Name: COLUMN payments.idempotency_key; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.idempotency_key IS 'P0 · key under which the provider was asked';
+
+
+--
+-- Name: COLUMN payments.purpose; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.purpose IS 'P0 · deposit or full price';
+
+
+--
+-- Name: COLUMN payments.amount; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.amount IS 'P0 · amount, whole roubles; never changes';
+
+
+--
+-- Name: COLUMN payments.currency; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.currency IS 'P0 · currency';
+
+
+--
+-- Name: COLUMN payments.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.status IS 'P0 · life cycle';
+
+
+--
+-- Name: COLUMN payments.failure_category; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.failure_category IS 'P0 · why it failed';
+
+
+--
+-- Name: COLUMN payments.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.created_at IS 'P0 · when the row was written, UTC';
+
+
+--
+-- Name: COLUMN payments.confirmed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.confirmed_at IS 'P0 · when it succeeded, UTC';
+
+
+--
+-- Name: metric_booking_funnel; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.metric_booking_funnel WITH (security_invoker='false') AS
+ SELECT chosen.period,
+    chosen.first_day,
+    chosen.last_day,
+    figures.dimension,
+    figures.value,
+    figures.started,
+    figures.slot_selected,
+    figures.paid,
+    figures.confirmed
+   FROM (public.metric_periods chosen
+     CROSS JOIN LATERAL ( WITH RECURSIVE merged(lead_id, into_id) AS (
+                 SELECT leads.id,
+                    leads.merged_into_id
+                   FROM public.leads
+                  WHERE (leads.merged_into_id IS NOT NULL)
+                UNION
+                 SELECT m.lead_id,
+                    l.merged_into_id
+                   FROM (merged m
+                     JOIN public.leads l ON ((l.id = m.into_id)))
+                  WHERE (l.merged_into_id IS NOT NULL)
+                ), current_leads(lead_id, current_id) AS MATERIALIZED (
+                 SELECT m.lead_id,
+                    m.into_id
+                   FROM (merged m
+                     JOIN public.leads l ON ((l.id = m.into_id)))
+                  WHERE (l.merged_into_id IS NULL)
+                ), identities(key, lead_id) AS (
+                ( SELECT DISTINCT ON (lead_identities.user_id) ('user:'::text || lead_identities.user_id) AS "?column?",
+                    lead_identities.lead_id
+                   FROM public.lead_identities
+                  WHERE (lead_identities.user_id IS NOT NULL)
+                  ORDER BY lead_identities.user_id, lead_identities.created_at, lead_identities.id)
+                UNION ALL
+                ( SELECT DISTINCT ON ((lead_identities.anonymous_id COLLATE "C")) ('browser:'::text || lead_identities.anonymous_id),
+                    lead_identities.lead_id
+                   FROM public.lead_identities
+                  WHERE (lead_identities.anonymous_id IS NOT NULL)
+                  ORDER BY (lead_identities.anonymous_id COLLATE "C"), lead_identities.created_at, lead_identities.id)
+                ), identifiers(key, subject) AS MATERIALIZED (
+                 SELECT ('lead:'::text || current_leads.lead_id) AS "?column?",
+                    ('lead:'::text || current_leads.current_id) AS "?column?"
+                   FROM current_leads
+                UNION ALL
+                 SELECT i.key,
+                    ('lead:'::text || COALESCE(c_1.current_id, i.lead_id))
+                   FROM (identities i
+                     LEFT JOIN current_leads c_1 USING (lead_id))
+                ), events AS MATERIALIZED (
+                 SELECT e.id,
+                    e.event_name,
+                    e.occurred_at,
+                    e.entry_point,
+                    e.topic,
+                    e.format,
+                    e.start_at,
+                    COALESCE(e.service_slug, s_1.slug) AS service,
+                    COALESCE(i.subject, e.key) AS subject
+                   FROM ((( SELECT e_1.id,
+                            e_1.event_name,
+                            e_1.occurred_at,
+                            COALESCE((e_1.properties ->> 'entry_point'::text), (e_1.acquisition ->> 'entry_point'::text)) AS entry_point,
+                            (e_1.properties ->> 'topic'::text) AS topic,
+                            (e_1.properties ->> 'format'::text) AS format,
+                            (e_1.properties ->> 'service_slug'::text) AS service_slug,
+                            lower((e_1.properties ->> 'service_id'::text)) AS service_id,
+                            (e_1.properties ->> 'appointment_start_at'::text) AS start_at,
+                            COALESCE(('lead:'::text || e_1.lead_id), ('user:'::text || e_1.user_id), ('browser:'::text || e_1.anonymous_id)) AS key
+                           FROM public.analytics_events e_1
+                          WHERE ((e_1.event_name = ANY (ARRAY['booking_start'::text, 'booking_slot_selected'::text, 'booking_paid'::text, 'booking_confirmed'::text])) AND (e_1.environment = chosen.environment) AND (e_1.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e_1.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '7 days'::interval)))
+                         OFFSET 0) e
+                     LEFT JOIN public.services s_1 ON (((s_1.id)::text = e.service_id)))
+                     LEFT JOIN identifiers i USING (key))
+                ), started AS MATERIALIZED (
+                 SELECT DISTINCT ON (events.subject) events.id,
+                    events.event_name,
+                    events.occurred_at,
+                    events.entry_point,
+                    events.topic,
+                    events.format,
+                    events.start_at,
+                    events.service,
+                    events.subject,
+                    (events.occurred_at + '7 days'::interval) AS until
+                   FROM events
+                  WHERE ((events.event_name = 'booking_start'::text) AND (events.occurred_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)) AND (events.subject IS NOT NULL))
+                  ORDER BY events.subject, events.occurred_at, events.id
+                ), selected AS MATERIALIZED (
+                 SELECT DISTINCT ON (e.subject) e.id,
+                    e.event_name,
+                    e.occurred_at,
+                    e.entry_point,
+                    e.topic,
+                    e.format,
+                    e.start_at,
+                    e.service,
+                    e.subject,
+                    s_1.until
+                   FROM (started s_1
+                     JOIN events e USING (subject))
+                  WHERE ((e.event_name = 'booking_slot_selected'::text) AND ((e.occurred_at >= s_1.occurred_at) AND (e.occurred_at <= s_1.until)))
+                  ORDER BY e.subject, e.occurred_at, e.id
+                ), confirmations AS MATERIALIZED (
+                 SELECT e.id,
+                    e.event_name,
+                    e.occurred_at,
+                    e.entry_point,
+                    e.topic,
+                    e.format,
+                    e.start_at,
+                    e.service,
+                    e.subject
+                   FROM (selected s_1
+                     JOIN events e USING (subject))
+                  WHERE ((e.event_name = 'booking_confirmed'::text) AND ((e.occurred_at >= s_1.occurred_at) AND (e.occurred_at <= s_1.until)))
+                ), agreed AS MATERIALIZED (
+                 SELECT DISTINCT ON (e.id) e.id AS event_id,
+                    a.id,
+                    a.price_amount
+                   FROM (((confirmations e
+                     JOIN public.appointments a ON ((a.start_at_utc = (e.start_at)::timestamp with time zone)))
+                     JOIN public.services s_1 ON (((s_1.id = a.service_id) AND (s_1.slug = e.service))))
+                     LEFT JOIN identifiers i ON ((i.key = COALESCE(('lead:'::text || a.lead_id), ('user:'::text || a.client_user_id)))))
+                  WHERE (a.confirmed_at IS NOT NULL)
+                  ORDER BY e.id, (COALESCE(i.subject, COALESCE(('lead:'::text || a.lead_id), ('user:'::text || a.client_user_id))) = e.subject) DESC NULLS LAST, a.id
+                ), chains(event_id, id) AS (
+                 SELECT agreed.event_id,
+                    agreed.id
+                   FROM agreed
+                  WHERE (agreed.price_amount > 0)
+                UNION
+                 SELECT c_1.event_id,
+                    a.rescheduled_from_id
+                   FROM (chains c_1
+                     JOIN public.appointments a USING (id))
+                  WHERE (a.rescheduled_from_id IS NOT NULL)
+                ), free(event_id) AS (
+                 SELECT agreed.event_id
+                   FROM agreed
+                  WHERE (agreed.price_amount = 0)
+                UNION
+                 SELECT c_1.event_id
+                   FROM (chains c_1
+                     JOIN public.payments p_1 ON ((p_1.appointment_id = c_1.id)))
+                  WHERE ((p_1.provider = 'manual'::text) AND (p_1.status = 'succeeded'::text))
+                ), paid AS MATERIALIZED (
+                 SELECT DISTINCT ON (e.subject) e.id,
+                    e.event_name,
+                    e.occurred_at,
+                    e.entry_point,
+                    e.topic,
+                    e.format,
+                    e.start_at,
+                    e.service,
+                    e.subject,
+                    s_1.until
+                   FROM (selected s_1
+                     JOIN events e USING (subject))
+                  WHERE (((e.event_name = 'booking_paid'::text) OR ((e.event_name = 'booking_confirmed'::text) AND (e.id IN ( SELECT free.event_id
+                           FROM free)))) AND ((e.occurred_at >= s_1.occurred_at) AND (e.occurred_at <= s_1.until)))
+                  ORDER BY e.subject, e.occurred_at, e.id
+                ), confirmed AS MATERIALIZED (
+                 SELECT DISTINCT ON (e.subject) e.id,
+                    e.event_name,
+                    e.occurred_at,
+                    e.entry_point,
+                    e.topic,
+                    e.format,
+                    e.start_at,
+                    e.service,
+                    e.subject
+                   FROM (paid p_1
+                     JOIN events e USING (subject))
+                  WHERE ((e.event_name = 'booking_confirmed'::text) AND ((e.occurred_at >= p_1.occurred_at) AND (e.occurred_at <= p_1.until)))
+                  ORDER BY e.subject, e.occurred_at, e.id
+                )
+         SELECT v.dimension,
+            v.value,
+            count(*) AS started,
+            count(s.id) AS slot_selected,
+            count(p.id) AS paid,
+            count(c.id) AS confirmed
+           FROM ((((started b
+             LEFT JOIN selected s USING (subject))
+             LEFT JOIN paid p USING (subject))
+             LEFT JOIN confirmed c USING (subject))
+             CROSS JOIN LATERAL ( VALUES ('all'::text,NULL::text), ('entry_point'::text,COALESCE(b.entry_point, s.entry_point, p.entry_point, c.entry_point, 'none'::text)), ('topic'::text,COALESCE(b.topic, s.topic, p.topic, c.topic, 'none'::text)), ('service'::text,COALESCE(b.service, s.service, p.service, c.service, 'none'::text)), ('format'::text,COALESCE(b.format, s.format, p.format, c.format, 'none'::text))) v(dimension, value))
+          GROUP BY v.dimension, v.value) figures);
+
+
+--
+-- Name: VIEW metric_booking_funnel; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.metric_booking_funnel IS 'Metric: booking funnel';
+
+
+--
+-- Name: COLUMN metric_booking_funnel.period; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_booking_funnel.period IS 'P0 · today, 7d, 30d, or month YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_booking_funnel.first_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_booking_funnel.first_day IS 'P0 · first day of the period';
+
+
+--
+-- Name: COLUMN metric_booking_funnel.last_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_booking_funnel.last_day IS 'P0 · last day of the period';
+
+
+--
+-- Name: COLUMN metric_booking_funnel.dimension; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_booking_funnel.dimension IS 'P0 · all, entry_point, topic, service or format';
+
+
+--
+-- Name: COLUMN metric_booking_funnel.value; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_booking_funnel.value IS 'P0 · value in that dimension; empty: all';
+
+
+--
+-- Name: COLUMN metric_booking_funnel.started; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_booking_funnel.started IS 'P0 · people who began';
+
+
+--
+-- Name: COLUMN metric_booking_funnel.slot_selected; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_booking_funnel.slot_selected IS 'P0 · of them chose a time';
+
+
+--
+-- Name: COLUMN metric_booking_funnel.paid; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_booking_funnel.paid IS 'P0 · of them paid, or pass without payment';
+
+
+--
+-- Name: COLUMN metric_booking_funnel.confirmed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_booking_funnel.confirmed IS 'P0 · of them have a confirmed session';
+
+
+--
+-- Name: metric_interactives; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.metric_interactives WITH (security_invoker='false') AS
+ SELECT chosen.period,
+    chosen.first_day,
+    chosen.last_day,
+    figures.type,
+    figures.slug,
+    figures.topic,
+    figures.started,
+    figures.completed,
+    figures.low,
+    figures.moderate,
+    figures.high,
+    figures.cta
+   FROM (public.metric_periods chosen
+     CROSS JOIN LATERAL ( WITH runs AS (
+                 SELECT r_1.interactive_definition_id,
+                    r_1.status,
+                    r_1.result_level,
+                    1 AS runs,
+                    ((EXISTS ( SELECT
+                           FROM public.analytics_events event
+                          WHERE ((event.event_name = 'cta_click'::text) AND (event.session_id = r_1.session_id) AND (event.occurred_at >= r_1.completed_at) AND (event.environment = chosen.environment)))))::integer AS cta_runs
+                   FROM public.interactive_runs r_1
+                  WHERE ((r_1.started_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (r_1.started_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)))
+                UNION ALL
+                 SELECT interactive_run_totals.interactive_definition_id,
+                    interactive_run_totals.status,
+                    interactive_run_totals.result_level,
+                    interactive_run_totals.runs,
+                    interactive_run_totals.cta_runs
+                   FROM public.interactive_run_totals
+                  WHERE ((interactive_run_totals.day >= chosen.first_day) AND (interactive_run_totals.day <= chosen.last_day))
+                )
+         SELECT d.interactive_type AS type,
+            d.slug,
+            d.topic_code AS topic,
+            (sum(r.runs))::bigint AS started,
+            (COALESCE(sum(r.runs) FILTER (WHERE (r.status = 'completed'::text)), (0)::numeric))::bigint AS completed,
+            (COALESCE(sum(r.runs) FILTER (WHERE (r.result_level = 'low'::text)), (0)::numeric))::bigint AS low,
+            (COALESCE(sum(r.runs) FILTER (WHERE (r.result_level = 'moderate'::text)), (0)::numeric))::bigint AS moderate,
+            (COALESCE(sum(r.runs) FILTER (WHERE (r.result_level = 'high'::text)), (0)::numeric))::bigint AS high,
+            (COALESCE(sum(r.cta_runs), (0)::numeric))::bigint AS cta
+           FROM (runs r
+             JOIN public.interactive_definitions d ON ((d.id = r.interactive_definition_id)))
+          GROUP BY d.interactive_type, d.slug, d.topic_code
+          ORDER BY d.interactive_type, d.slug) figures);
+
+
+--
+-- Name: VIEW metric_interactives; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.metric_interactives IS 'Metric: interactives';
+
+
+--
+-- Name: COLUMN metric_interactives.period; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.period IS 'P0 · today, 7d, 30d, or month YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_interactives.first_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.first_day IS 'P0 · first day of the period';
+
+
+--
+-- Name: COLUMN metric_interactives.last_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.last_day IS 'P0 · last day of the period';
+
+
+--
+-- Name: COLUMN metric_interactives.type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.type IS 'P0 · kind of the interactive';
+
+
+--
+-- Name: COLUMN metric_interactives.slug; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.slug IS 'P0 · address of the interactive';
+
+
+--
+-- Name: COLUMN metric_interactives.topic; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.topic IS 'P0 · topic of the interactive';
+
+
+--
+-- Name: COLUMN metric_interactives.started; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.started IS 'P0 · runs started';
+
+
+--
+-- Name: COLUMN metric_interactives.completed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.completed IS 'P0 · of them completed';
+
+
+--
+-- Name: COLUMN metric_interactives.low; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.low IS 'P0 · of them with the result low';
+
+
+--
+-- Name: COLUMN metric_interactives.moderate; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.moderate IS 'P0 · of them with the result moderate';
+
+
+--
+-- Name: COLUMN metric_interactives.high; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.high IS 'P0 · of them with the result high';
+
+
+--
+-- Name: COLUMN metric_interactives.cta; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_interactives.cta IS 'P0 · completed runs followed by a call to action in the same visit';
 
 
 --
@@ -6633,6 +7222,1165 @@ COMMENT ON COLUMN public.moderation_totals.answered IS 'P0 · of these: answered
 --
 
 COMMENT ON COLUMN public.moderation_totals.answer_hours IS 'P0 · hours from submission to the answer, in no order';
+
+
+--
+-- Name: ugc_moderation_actions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ugc_moderation_actions (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    ugc_type text NOT NULL,
+    ugc_id uuid NOT NULL,
+    moderator_user_id uuid NOT NULL,
+    action text NOT NULL,
+    reason_category text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ugc_moderation_actions_action_in_set CHECK ((action = ANY (ARRAY['approve'::text, 'reject'::text, 'flag'::text, 'mask_pii'::text, 'publish'::text, 'unpublish'::text, 'escalate'::text]))),
+    CONSTRAINT ugc_moderation_actions_reason_category_in_set CHECK ((reason_category = ANY (ARRAY['crisis'::text, 'medical'::text, 'out_of_scope'::text, 'therapy_request'::text, 'spam'::text, 'pii'::text, 'other'::text]))),
+    CONSTRAINT ugc_moderation_actions_reject_has_reason CHECK (((NOT (action = 'reject'::text)) OR (reason_category IS NOT NULL))),
+    CONSTRAINT ugc_moderation_actions_times_finite CHECK (public.is_finite(created_at)),
+    CONSTRAINT ugc_moderation_actions_ugc_type_in_set CHECK ((ugc_type = ANY (ARRAY['anonymous_question'::text, 'review'::text, 'comment'::text])))
+);
+
+
+--
+-- Name: TABLE ugc_moderation_actions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ugc_moderation_actions IS 'Decisions of moderators; append-only';
+
+
+--
+-- Name: COLUMN ugc_moderation_actions.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ugc_moderation_actions.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN ugc_moderation_actions.ugc_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ugc_moderation_actions.ugc_type IS 'P0 · what ugc_id points at';
+
+
+--
+-- Name: COLUMN ugc_moderation_actions.ugc_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ugc_moderation_actions.ugc_id IS 'P0 · id of the question or review';
+
+
+--
+-- Name: COLUMN ugc_moderation_actions.moderator_user_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ugc_moderation_actions.moderator_user_id IS 'P0 · who decided';
+
+
+--
+-- Name: COLUMN ugc_moderation_actions.action; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ugc_moderation_actions.action IS 'P0 · what was done';
+
+
+--
+-- Name: COLUMN ugc_moderation_actions.reason_category; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ugc_moderation_actions.reason_category IS 'P0 · category of the reason; required to reject';
+
+
+--
+-- Name: COLUMN ugc_moderation_actions.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ugc_moderation_actions.created_at IS 'P0 · when the row was written, UTC';
+
+
+--
+-- Name: metric_moderation; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.metric_moderation WITH (security_invoker='false') AS
+ SELECT chosen.period,
+    chosen.first_day,
+    chosen.last_day,
+    figures.queue,
+    figures.overdue,
+    figures.oldest_hours,
+    figures.decided,
+    figures.mean_hours,
+    figures.p90_hours,
+    figures.within_due,
+    figures.rejected,
+    figures.crisis,
+    figures.answer_mean_hours
+   FROM (public.metric_periods chosen
+     CROSS JOIN LATERAL ( WITH questions AS MATERIALIZED (
+                 SELECT round((EXTRACT(epoch FROM (q.moderated_at - q.submitted_at)) / (3600)::numeric), 6) AS hours,
+                    round((EXTRACT(epoch FROM (q.answered_at - q.submitted_at)) / (3600)::numeric), 6) AS answer_hours,
+                    (q.moderated_at <= COALESCE(q.moderated_due_at, q.due_at)) AS is_within_due,
+                    COALESCE(( SELECT (ugc_moderation_actions.action = 'reject'::text)
+                           FROM public.ugc_moderation_actions
+                          WHERE ((ugc_moderation_actions.ugc_type = 'anonymous_question'::text) AND (ugc_moderation_actions.ugc_id = q.id) AND (ugc_moderation_actions.action = ANY (ARRAY['approve'::text, 'reject'::text])))
+                          ORDER BY ugc_moderation_actions.created_at, ugc_moderation_actions.id
+                         LIMIT 1), (q.status = 'rejected'::text)) AS is_rejected,
+                    ('crisis'::text = ANY (q.trigger_flags)) AS is_crisis
+                   FROM public.anonymous_questions q
+                  WHERE ((q.moderated_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (q.moderated_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)))
+                ), totals AS (
+                 SELECT moderation_totals.id,
+                    moderation_totals.day,
+                    moderation_totals.decided,
+                    moderation_totals.rejected,
+                    moderation_totals.crisis,
+                    moderation_totals.within_due,
+                    moderation_totals.hours,
+                    moderation_totals.answered,
+                    moderation_totals.answer_hours
+                   FROM public.moderation_totals
+                  WHERE ((moderation_totals.day >= chosen.first_day) AND (moderation_totals.day <= chosen.last_day))
+                ), decided AS (
+                 SELECT count(*) AS decided,
+                    count(*) FILTER (WHERE questions.is_within_due) AS within_due,
+                    count(*) FILTER (WHERE questions.is_rejected) AS rejected,
+                    count(*) FILTER (WHERE questions.is_crisis) AS crisis
+                   FROM questions
+                UNION ALL
+                 SELECT totals.decided,
+                    totals.within_due,
+                    totals.rejected,
+                    totals.crisis
+                   FROM totals
+                ), decisions(hours) AS (
+                 SELECT questions.hours
+                   FROM questions
+                UNION ALL
+                 SELECT unnest(totals.hours) AS unnest
+                   FROM totals
+                ), answers(hours) AS (
+                 SELECT questions.answer_hours
+                   FROM questions
+                  WHERE (questions.answer_hours IS NOT NULL)
+                UNION ALL
+                 SELECT unnest(totals.answer_hours) AS unnest
+                   FROM totals
+                ), queue AS (
+                 SELECT count(*) AS queue,
+                    count(*) FILTER (WHERE (anonymous_questions.due_at < now())) AS overdue,
+                    round((EXTRACT(epoch FROM (now() - min(anonymous_questions.submitted_at))) / (3600)::numeric), 1) AS oldest_hours
+                   FROM public.anonymous_questions
+                  WHERE (anonymous_questions.status = ANY (ARRAY['pending'::text, 'flagged'::text]))
+                )
+         SELECT queue.queue,
+            queue.overdue,
+            queue.oldest_hours,
+            (sum(decided.decided))::bigint AS decided,
+            ( SELECT round(avg(decisions.hours), 1) AS round
+                   FROM decisions) AS mean_hours,
+            ( SELECT round((percentile_cont((0.9)::double precision) WITHIN GROUP (ORDER BY ((decisions.hours)::double precision)))::numeric, 1) AS round
+                   FROM decisions) AS p90_hours,
+            (sum(decided.within_due))::bigint AS within_due,
+            (sum(decided.rejected))::bigint AS rejected,
+            (sum(decided.crisis))::bigint AS crisis,
+            ( SELECT round(avg(answers.hours), 1) AS round
+                   FROM answers) AS answer_mean_hours
+           FROM (queue
+             CROSS JOIN decided)
+          GROUP BY queue.queue, queue.overdue, queue.oldest_hours) figures);
+
+
+--
+-- Name: VIEW metric_moderation; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.metric_moderation IS 'Metric: moderation of questions';
+
+
+--
+-- Name: COLUMN metric_moderation.period; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.period IS 'P0 · today, 7d, 30d, or month YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_moderation.first_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.first_day IS 'P0 · first day of the period';
+
+
+--
+-- Name: COLUMN metric_moderation.last_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.last_day IS 'P0 · last day of the period';
+
+
+--
+-- Name: COLUMN metric_moderation.queue; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.queue IS 'P0 · questions that wait now';
+
+
+--
+-- Name: COLUMN metric_moderation.overdue; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.overdue IS 'P0 · of them overdue';
+
+
+--
+-- Name: COLUMN metric_moderation.oldest_hours; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.oldest_hours IS 'P0 · age of the oldest, hours';
+
+
+--
+-- Name: COLUMN metric_moderation.decided; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.decided IS 'P0 · questions first decided in the period';
+
+
+--
+-- Name: COLUMN metric_moderation.mean_hours; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.mean_hours IS 'P0 · mean until the first decision, hours';
+
+
+--
+-- Name: COLUMN metric_moderation.p90_hours; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.p90_hours IS 'P0 · 90th percentile until the first decision, hours';
+
+
+--
+-- Name: COLUMN metric_moderation.within_due; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.within_due IS 'P0 · decided in time';
+
+
+--
+-- Name: COLUMN metric_moderation.rejected; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.rejected IS 'P0 · first decision: rejected';
+
+
+--
+-- Name: COLUMN metric_moderation.crisis; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.crisis IS 'P0 · with the flag crisis';
+
+
+--
+-- Name: COLUMN metric_moderation.answer_mean_hours; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_moderation.answer_mean_hours IS 'P0 · mean until the answer, hours';
+
+
+--
+-- Name: metric_no_show; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.metric_no_show WITH (security_invoker='false') AS
+ SELECT chosen.period,
+    chosen.first_day,
+    chosen.last_day,
+    figures.attended,
+    figures.no_show,
+    figures.unrecorded
+   FROM (public.metric_periods chosen
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (appointments.outcome = 'attended'::text)) AS attended,
+            count(*) FILTER (WHERE (appointments.outcome = 'no_show'::text)) AS no_show,
+            count(*) FILTER (WHERE ((appointments.status = 'confirmed'::text) AND (appointments.outcome IS NULL) AND (appointments.end_at_utc <= now()))) AS unrecorded
+           FROM public.appointments
+          WHERE ((appointments.start_at_utc >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (appointments.start_at_utc < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)))) figures);
+
+
+--
+-- Name: VIEW metric_no_show; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.metric_no_show IS 'Metric: missed sessions';
+
+
+--
+-- Name: COLUMN metric_no_show.period; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_show.period IS 'P0 · today, 7d, 30d, or month YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_no_show.first_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_show.first_day IS 'P0 · first day of the period';
+
+
+--
+-- Name: COLUMN metric_no_show.last_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_show.last_day IS 'P0 · last day of the period';
+
+
+--
+-- Name: COLUMN metric_no_show.attended; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_show.attended IS 'P0 · sessions attended';
+
+
+--
+-- Name: COLUMN metric_no_show.no_show; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_show.no_show IS 'P0 · sessions missed';
+
+
+--
+-- Name: COLUMN metric_no_show.unrecorded; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_show.unrecorded IS 'P0 · sessions over without an outcome';
+
+
+--
+-- Name: metric_no_slots; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.metric_no_slots WITH (security_invoker='false') AS
+ SELECT chosen.period,
+    chosen.first_day,
+    chosen.last_day,
+    figures.starts,
+    figures.no_slots,
+    figures.waitlist
+   FROM (public.metric_periods chosen
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (analytics_events.event_name = 'booking_start'::text)) AS starts,
+            count(*) FILTER (WHERE (analytics_events.event_name = 'show_no_slots'::text)) AS no_slots,
+            count(*) FILTER (WHERE (analytics_events.event_name = 'waitlist_submitted'::text)) AS waitlist
+           FROM public.analytics_events
+          WHERE ((analytics_events.event_name = ANY (ARRAY['booking_start'::text, 'show_no_slots'::text, 'waitlist_submitted'::text])) AND (analytics_events.environment = chosen.environment) AND (analytics_events.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (analytics_events.occurred_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)))) figures);
+
+
+--
+-- Name: VIEW metric_no_slots; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.metric_no_slots IS 'Metric: no free times';
+
+
+--
+-- Name: COLUMN metric_no_slots.period; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_slots.period IS 'P0 · today, 7d, 30d, or month YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_no_slots.first_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_slots.first_day IS 'P0 · first day of the period';
+
+
+--
+-- Name: COLUMN metric_no_slots.last_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_slots.last_day IS 'P0 · last day of the period';
+
+
+--
+-- Name: COLUMN metric_no_slots.starts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_slots.starts IS 'P0 · bookings begun';
+
+
+--
+-- Name: COLUMN metric_no_slots.no_slots; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_slots.no_slots IS 'P0 · times that no free time was shown';
+
+
+--
+-- Name: COLUMN metric_no_slots.waitlist; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_no_slots.waitlist IS 'P0 · requests for the waitlist';
+
+
+--
+-- Name: metric_payments; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.metric_payments WITH (security_invoker='false') AS
+ SELECT chosen.period,
+    chosen.first_day,
+    chosen.last_day,
+    figures.category,
+    figures.payments
+   FROM (public.metric_periods chosen
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN (p.status = ANY (ARRAY['failed'::text, 'canceled'::text])) THEN COALESCE(p.failure_category, 'unknown'::text)
+                    WHEN ((p.status = 'pending'::text) AND (a.hold_expires_at < (now() - '1 day'::interval))) THEN 'timeout'::text
+                    ELSE NULL::text
+                END AS category,
+            count(*) AS payments
+           FROM (public.payments p
+             JOIN public.appointments a ON ((a.id = p.appointment_id)))
+          WHERE ((p.provider = 'yookassa'::text) AND (p.created_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (p.created_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)))
+          GROUP BY
+                CASE
+                    WHEN (p.status = ANY (ARRAY['failed'::text, 'canceled'::text])) THEN COALESCE(p.failure_category, 'unknown'::text)
+                    WHEN ((p.status = 'pending'::text) AND (a.hold_expires_at < (now() - '1 day'::interval))) THEN 'timeout'::text
+                    ELSE NULL::text
+                END) figures);
+
+
+--
+-- Name: VIEW metric_payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.metric_payments IS 'Metric: failed payments';
+
+
+--
+-- Name: COLUMN metric_payments.period; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_payments.period IS 'P0 · today, 7d, 30d, or month YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_payments.first_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_payments.first_day IS 'P0 · first day of the period';
+
+
+--
+-- Name: COLUMN metric_payments.last_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_payments.last_day IS 'P0 · last day of the period';
+
+
+--
+-- Name: COLUMN metric_payments.category; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_payments.category IS 'P0 · category of failure; empty: none';
+
+
+--
+-- Name: COLUMN metric_payments.payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_payments.payments IS 'P0 · payments';
+
+
+--
+-- Name: metric_retention; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.metric_retention WITH (security_invoker='false') AS
+ SELECT chosen.period,
+    chosen.first_day,
+    chosen.last_day,
+    figures.month,
+    figures.size,
+    figures.active
+   FROM (public.metric_periods chosen
+     CROSS JOIN LATERAL ( WITH RECURSIVE merged(lead_id, into_id) AS (
+                 SELECT leads.id,
+                    leads.merged_into_id
+                   FROM public.leads
+                  WHERE (leads.merged_into_id IS NOT NULL)
+                UNION
+                 SELECT m.lead_id,
+                    l.merged_into_id
+                   FROM (merged m
+                     JOIN public.leads l ON ((l.id = m.into_id)))
+                  WHERE (l.merged_into_id IS NOT NULL)
+                ), current_leads(lead_id, current_id) AS MATERIALIZED (
+                 SELECT m.lead_id,
+                    m.into_id
+                   FROM (merged m
+                     JOIN public.leads l ON ((l.id = m.into_id)))
+                  WHERE (l.merged_into_id IS NULL)
+                ), identities(key, lead_id) AS (
+                ( SELECT DISTINCT ON (lead_identities.user_id) ('user:'::text || lead_identities.user_id) AS "?column?",
+                    lead_identities.lead_id
+                   FROM public.lead_identities
+                  WHERE (lead_identities.user_id IS NOT NULL)
+                  ORDER BY lead_identities.user_id, lead_identities.created_at, lead_identities.id)
+                UNION ALL
+                ( SELECT DISTINCT ON ((lead_identities.anonymous_id COLLATE "C")) ('browser:'::text || lead_identities.anonymous_id),
+                    lead_identities.lead_id
+                   FROM public.lead_identities
+                  WHERE (lead_identities.anonymous_id IS NOT NULL)
+                  ORDER BY (lead_identities.anonymous_id COLLATE "C"), lead_identities.created_at, lead_identities.id)
+                ), identifiers(key, subject) AS MATERIALIZED (
+                 SELECT ('lead:'::text || current_leads.lead_id) AS "?column?",
+                    ('lead:'::text || current_leads.current_id) AS "?column?"
+                   FROM current_leads
+                UNION ALL
+                 SELECT i.key,
+                    ('lead:'::text || COALESCE(c_1.current_id, i.lead_id))
+                   FROM (identities i
+                     LEFT JOIN current_leads c_1 USING (lead_id))
+                ), sessions AS MATERIALIZED (
+                 SELECT COALESCE(i.subject, COALESCE(('lead:'::text || a.lead_id), ('user:'::text || a.client_user_id))) AS subject,
+                    a.confirmed_at,
+                    a.outcome,
+                    (date_trunc('month'::text, (a.start_at_utc AT TIME ZONE chosen.zone)))::date AS month
+                   FROM (public.appointments a
+                     LEFT JOIN identifiers i ON ((i.key = COALESCE(('lead:'::text || a.lead_id), ('user:'::text || a.client_user_id)))))
+                  WHERE (a.confirmed_at IS NOT NULL)
+                ), people AS MATERIALIZED (
+                 SELECT sessions.subject,
+                    (date_trunc('month'::text, (min(sessions.confirmed_at) AT TIME ZONE chosen.zone)))::date AS cohort
+                   FROM sessions
+                  GROUP BY sessions.subject
+                ), cohorts AS MATERIALIZED (
+                 SELECT people.cohort,
+                    count(*) AS size
+                   FROM people
+                  WHERE (((people.cohort >= chosen.first_day) AND (people.cohort <= chosen.last_day)) AND (people.cohort < date_trunc('month'::text, (now() AT TIME ZONE chosen.zone))))
+                  GROUP BY people.cohort
+                ), activity AS MATERIALIZED (
+                 SELECT sessions.subject,
+                    sessions.month
+                   FROM sessions
+                  WHERE (sessions.outcome = 'attended'::text)
+                UNION
+                 SELECT COALESCE(i.subject, COALESCE(('lead:'::text || e.lead_id), ('user:'::text || e.user_id), ('browser:'::text || e.anonymous_id))) AS "coalesce",
+                    (date_trunc('month'::text, (e.occurred_at AT TIME ZONE chosen.zone)))::date AS date_trunc
+                   FROM (public.analytics_events e
+                     LEFT JOIN identifiers i ON ((i.key = COALESCE(('lead:'::text || e.lead_id), ('user:'::text || e.user_id), ('browser:'::text || e.anonymous_id)))))
+                  WHERE ((e.event_name = 'lk_opened'::text) AND (e.environment = chosen.environment))
+                ), active AS MATERIALIZED (
+                 SELECT people.cohort,
+                    activity.month,
+                    count(*) AS people
+                   FROM (people
+                     JOIN activity USING (subject))
+                  GROUP BY people.cohort, activity.month
+                )
+         SELECT to_char((c.cohort)::timestamp with time zone, 'YYYY-MM'::text) AS month,
+            c.size,
+            ARRAY( SELECT COALESCE(a.people, (0)::bigint) AS "coalesce"
+                   FROM (generate_series((c.cohort + '1 mon'::interval), (date_trunc('month'::text, (now() AT TIME ZONE chosen.zone)) - '1 mon'::interval), '1 mon'::interval) later(month)
+                     LEFT JOIN active a ON (((a.cohort = c.cohort) AND (a.month = (later.month)::date))))
+                  ORDER BY later.month) AS active
+           FROM cohorts c
+          ORDER BY c.cohort) figures);
+
+
+--
+-- Name: VIEW metric_retention; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.metric_retention IS 'Metric: retention';
+
+
+--
+-- Name: COLUMN metric_retention.period; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_retention.period IS 'P0 · today, 7d, 30d, or month YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_retention.first_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_retention.first_day IS 'P0 · first day of the period';
+
+
+--
+-- Name: COLUMN metric_retention.last_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_retention.last_day IS 'P0 · last day of the period';
+
+
+--
+-- Name: COLUMN metric_retention.month; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_retention.month IS 'P0 · month of the first confirmed session, YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_retention.size; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_retention.size IS 'P0 · people';
+
+
+--
+-- Name: COLUMN metric_retention.active; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_retention.active IS 'P0 · of them active in each later month';
+
+
+--
+-- Name: refunds; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.refunds (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    payment_id uuid NOT NULL,
+    amount integer NOT NULL,
+    reason text NOT NULL,
+    status text DEFAULT 'due'::text NOT NULL,
+    provider_refund_id text,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    sent_at timestamp with time zone,
+    succeeded_at timestamp with time zone,
+    recorded_by_user_id uuid,
+    CONSTRAINT refunds_amount_in_range CHECK ((amount >= 1)),
+    CONSTRAINT refunds_provider_refund_id_has_length CHECK ((length(provider_refund_id) <= 64)),
+    CONSTRAINT refunds_provider_refund_id_is_external_id CHECK ((provider_refund_id ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
+    CONSTRAINT refunds_reason_in_set CHECK ((reason = ANY (ARRAY['canceled'::text, 'time_gone'::text, 'overpaid'::text, 'duplicate'::text, 'already_over'::text, 'by_hand'::text]))),
+    CONSTRAINT refunds_sent_has_time CHECK (((NOT (status = 'sent'::text)) OR (sent_at IS NOT NULL))),
+    CONSTRAINT refunds_status_in_set CHECK ((status = ANY (ARRAY['due'::text, 'sent'::text, 'succeeded'::text, 'failed'::text]))),
+    CONSTRAINT refunds_succeeded_at_with_status CHECK ((((status = 'succeeded'::text) AND (succeeded_at IS NOT NULL)) OR ((NOT (status = 'succeeded'::text)) AND (succeeded_at IS NULL)))),
+    CONSTRAINT refunds_times_finite CHECK ((public.is_finite(requested_at) AND public.is_finite(sent_at) AND public.is_finite(succeeded_at)))
+);
+
+
+--
+-- Name: TABLE refunds; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.refunds IS 'Money that is owed or was given back';
+
+
+--
+-- Name: COLUMN refunds.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN refunds.payment_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.payment_id IS 'P0 · payment it is part of';
+
+
+--
+-- Name: COLUMN refunds.amount; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.amount IS 'P0 · amount, whole roubles; never changes';
+
+
+--
+-- Name: COLUMN refunds.reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.reason IS 'P0 · why it is due';
+
+
+--
+-- Name: COLUMN refunds.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.status IS 'P0 · life cycle';
+
+
+--
+-- Name: COLUMN refunds.provider_refund_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.provider_refund_id IS 'P0 · the provider''s id; empty until it is known';
+
+
+--
+-- Name: COLUMN refunds.requested_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.requested_at IS 'P0 · since when it is due, UTC';
+
+
+--
+-- Name: COLUMN refunds.sent_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.sent_at IS 'P0 · when the provider was asked, UTC';
+
+
+--
+-- Name: COLUMN refunds.succeeded_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.succeeded_at IS 'P0 · when it succeeded, UTC';
+
+
+--
+-- Name: COLUMN refunds.recorded_by_user_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.refunds.recorded_by_user_id IS 'P0 · colleague who recorded it';
+
+
+--
+-- Name: metric_revenue; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.metric_revenue WITH (security_invoker='false') AS
+ SELECT chosen.period,
+    chosen.first_day,
+    chosen.last_day,
+    figures.gross,
+    figures.refunded,
+    figures.net,
+    figures.payments,
+    figures.average,
+    figures.previous_net
+   FROM (public.metric_periods chosen
+     CROSS JOIN LATERAL ( WITH paid AS (
+                 SELECT (payments.confirmed_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AS is_now,
+                    payments.amount
+                   FROM public.payments
+                  WHERE ((payments.status = 'succeeded'::text) AND (payments.confirmed_at >= (((chosen.first_day - ((chosen.last_day - chosen.first_day) + 1)))::timestamp without time zone AT TIME ZONE chosen.zone)) AND (payments.confirmed_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)))
+                ), refunded AS (
+                 SELECT (refunds.succeeded_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AS is_now,
+                    refunds.amount
+                   FROM public.refunds
+                  WHERE ((refunds.status = 'succeeded'::text) AND (refunds.succeeded_at >= (((chosen.first_day - ((chosen.last_day - chosen.first_day) + 1)))::timestamp without time zone AT TIME ZONE chosen.zone)) AND (refunds.succeeded_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)))
+                ), sums AS (
+                 SELECT COALESCE(sum(paid.amount) FILTER (WHERE paid.is_now), (0)::bigint) AS gross,
+                    COALESCE(sum(paid.amount) FILTER (WHERE (NOT paid.is_now)), (0)::bigint) AS previous_gross,
+                    count(*) FILTER (WHERE paid.is_now) AS payments
+                   FROM paid
+                ), refund_sums AS (
+                 SELECT COALESCE(sum(refunded.amount) FILTER (WHERE refunded.is_now), (0)::bigint) AS refunded,
+                    COALESCE(sum(refunded.amount) FILTER (WHERE (NOT refunded.is_now)), (0)::bigint) AS previous_refunded
+                   FROM refunded
+                )
+         SELECT sums.gross,
+            refund_sums.refunded,
+            (sums.gross - refund_sums.refunded) AS net,
+            sums.payments,
+            (round(((sums.gross)::numeric / (NULLIF(sums.payments, 0))::numeric)))::bigint AS average,
+            (sums.previous_gross - refund_sums.previous_refunded) AS previous_net
+           FROM sums,
+            refund_sums) figures);
+
+
+--
+-- Name: VIEW metric_revenue; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.metric_revenue IS 'Metric: revenue';
+
+
+--
+-- Name: COLUMN metric_revenue.period; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_revenue.period IS 'P0 · today, 7d, 30d, or month YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_revenue.first_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_revenue.first_day IS 'P0 · first day of the period';
+
+
+--
+-- Name: COLUMN metric_revenue.last_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_revenue.last_day IS 'P0 · last day of the period';
+
+
+--
+-- Name: COLUMN metric_revenue.gross; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_revenue.gross IS 'P0 · received, roubles';
+
+
+--
+-- Name: COLUMN metric_revenue.refunded; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_revenue.refunded IS 'P0 · returned, roubles';
+
+
+--
+-- Name: COLUMN metric_revenue.net; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_revenue.net IS 'P0 · received less returned, roubles';
+
+
+--
+-- Name: COLUMN metric_revenue.payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_revenue.payments IS 'P0 · payments received';
+
+
+--
+-- Name: COLUMN metric_revenue.average; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_revenue.average IS 'P0 · mean payment, roubles';
+
+
+--
+-- Name: COLUMN metric_revenue.previous_net; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_revenue.previous_net IS 'P0 · net of the period of equal length before, roubles';
+
+
+--
+-- Name: metric_telegram; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.metric_telegram WITH (security_invoker='false') AS
+ SELECT chosen.period,
+    chosen.first_day,
+    chosen.last_day,
+    figures.clicks,
+    figures.subscribed,
+    figures.onboarded,
+    figures.stopped,
+    figures.returned_1,
+    figures.returned_7,
+    figures.returned_30
+   FROM (public.metric_periods chosen
+     CROSS JOIN LATERAL ( WITH RECURSIVE merged(lead_id, into_id) AS (
+                 SELECT leads.id,
+                    leads.merged_into_id
+                   FROM public.leads
+                  WHERE (leads.merged_into_id IS NOT NULL)
+                UNION
+                 SELECT m.lead_id,
+                    l.merged_into_id
+                   FROM (merged m
+                     JOIN public.leads l ON ((l.id = m.into_id)))
+                  WHERE (l.merged_into_id IS NOT NULL)
+                ), current_leads(lead_id, current_id) AS MATERIALIZED (
+                 SELECT m.lead_id,
+                    m.into_id
+                   FROM (merged m
+                     JOIN public.leads l ON ((l.id = m.into_id)))
+                  WHERE (l.merged_into_id IS NULL)
+                ), identities(key, lead_id) AS (
+                ( SELECT DISTINCT ON (lead_identities.user_id) ('user:'::text || lead_identities.user_id) AS "?column?",
+                    lead_identities.lead_id
+                   FROM public.lead_identities
+                  WHERE (lead_identities.user_id IS NOT NULL)
+                  ORDER BY lead_identities.user_id, lead_identities.created_at, lead_identities.id)
+                UNION ALL
+                ( SELECT DISTINCT ON ((lead_identities.anonymous_id COLLATE "C")) ('browser:'::text || lead_identities.anonymous_id),
+                    lead_identities.lead_id
+                   FROM public.lead_identities
+                  WHERE (lead_identities.anonymous_id IS NOT NULL)
+                  ORDER BY (lead_identities.anonymous_id COLLATE "C"), lead_identities.created_at, lead_identities.id)
+                ), identifiers(key, subject) AS MATERIALIZED (
+                 SELECT ('lead:'::text || current_leads.lead_id) AS "?column?",
+                    ('lead:'::text || current_leads.current_id) AS "?column?"
+                   FROM current_leads
+                UNION ALL
+                 SELECT i.key,
+                    ('lead:'::text || COALESCE(c.current_id, i.lead_id))
+                   FROM (identities i
+                     LEFT JOIN current_leads c USING (lead_id))
+                ), events AS MATERIALIZED (
+                 SELECT e.id,
+                    e.event_name,
+                    e.occurred_at,
+                    e.link,
+                    COALESCE(i.subject, e.key) AS subject
+                   FROM (( SELECT e_1.id,
+                            e_1.event_name,
+                            e_1.occurred_at,
+                            (e_1.properties ->> 'deep_link_id'::text) AS link,
+                            COALESCE(('lead:'::text || e_1.lead_id), ('user:'::text || e_1.user_id), ('browser:'::text || e_1.anonymous_id)) AS key
+                           FROM public.analytics_events e_1
+                          WHERE ((e_1.event_name = ANY (ARRAY['cta_tg_click'::text, 'tg_subscribe_confirmed'::text, 'tg_onboarding_completed'::text, 'tg_series_stopped'::text])) AND (e_1.environment = chosen.environment) AND (e_1.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e_1.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '30 days'::interval)))
+                         OFFSET 0) e
+                     LEFT JOIN identifiers i USING (key))
+                ), clicks AS MATERIALIZED (
+                 SELECT DISTINCT ON (events.link) events.link,
+                    events.occurred_at,
+                    events.subject
+                   FROM events
+                  WHERE ((events.event_name = 'cta_tg_click'::text) AND (events.occurred_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)) AND (events.link IS NOT NULL))
+                  ORDER BY events.link, events.occurred_at, events.id
+                ), subscribed AS MATERIALIZED (
+                 SELECT DISTINCT ON (e.link) e.link,
+                    e.occurred_at,
+                    (c.occurred_at + '30 days'::interval) AS until,
+                    ((e.occurred_at AT TIME ZONE chosen.zone))::date AS day,
+                    c.subject AS click_subject,
+                    e.subject
+                   FROM (clicks c
+                     JOIN events e USING (link))
+                  WHERE ((e.event_name = 'tg_subscribe_confirmed'::text) AND ((e.occurred_at >= c.occurred_at) AND (e.occurred_at <= (c.occurred_at + '30 days'::interval))))
+                  ORDER BY e.link, e.occurred_at, e.id
+                ), members AS MATERIALIZED (
+                 SELECT subscribed.link,
+                    subscribed.occurred_at,
+                    subscribed.until,
+                    subscribed.day,
+                    subscribed.subject
+                   FROM subscribed
+                UNION
+                 SELECT subscribed.link,
+                    subscribed.occurred_at,
+                    subscribed.until,
+                    subscribed.day,
+                    subscribed.click_subject
+                   FROM subscribed
+                ), following(link, event_name) AS (
+                 SELECT e.link,
+                    e.event_name
+                   FROM (subscribed s
+                     JOIN events e USING (link))
+                  WHERE ((e.occurred_at >= s.occurred_at) AND (e.occurred_at <= s.until))
+                UNION
+                 SELECT m.link,
+                    e.event_name
+                   FROM (members m
+                     JOIN events e USING (subject))
+                  WHERE ((e.link IS NULL) AND ((e.occurred_at >= m.occurred_at) AND (e.occurred_at <= m.until)))
+                ), targets AS MATERIALIZED (
+                 SELECT m.link,
+                    (m.day + n.later) AS day,
+                    n.later,
+                    m.key
+                   FROM (( SELECT subscribed.link,
+                            subscribed.day,
+                            ('link:'::text || subscribed.link) AS key
+                           FROM subscribed
+                        UNION
+                         SELECT members.link,
+                            members.day,
+                            members.subject
+                           FROM members
+                        UNION
+                         SELECT m_1.link,
+                            m_1.day,
+                            i.key
+                           FROM (members m_1
+                             JOIN identifiers i USING (subject))) m
+                     CROSS JOIN ( VALUES (1), (7), (30)) n(later))
+                ), visits AS MATERIALIZED (
+                 SELECT ((e.occurred_at AT TIME ZONE chosen.zone))::date AS day,
+                    ('link:'::text || (e.properties ->> 'deep_link_id'::text)) AS link_key,
+                    COALESCE(('lead:'::text || e.lead_id), ('user:'::text || e.user_id), ('browser:'::text || e.anonymous_id)) AS key
+                   FROM public.analytics_events e
+                  WHERE ((e.environment = chosen.environment) AND (e.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '61 days'::interval)))
+                ), returned AS (
+                 SELECT t.link,
+                    t.later
+                   FROM (visits v
+                     JOIN targets t ON (((t.day = v.day) AND (t.key = v.key))))
+                UNION
+                 SELECT t.link,
+                    t.later
+                   FROM (visits v
+                     JOIN targets t ON (((t.day = v.day) AND (t.key = v.link_key))))
+                )
+         SELECT ( SELECT count(*) AS count
+                   FROM clicks) AS clicks,
+            ( SELECT count(*) AS count
+                   FROM subscribed) AS subscribed,
+            ( SELECT count(*) AS count
+                   FROM following
+                  WHERE (following.event_name = 'tg_onboarding_completed'::text)) AS onboarded,
+            ( SELECT count(*) AS count
+                   FROM following
+                  WHERE (following.event_name = 'tg_series_stopped'::text)) AS stopped,
+            ( SELECT count(*) AS count
+                   FROM returned
+                  WHERE (returned.later = 1)) AS returned_1,
+            ( SELECT count(*) AS count
+                   FROM returned
+                  WHERE (returned.later = 7)) AS returned_7,
+            ( SELECT count(*) AS count
+                   FROM returned
+                  WHERE (returned.later = 30)) AS returned_30) figures);
+
+
+--
+-- Name: VIEW metric_telegram; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.metric_telegram IS 'Metric: Telegram';
+
+
+--
+-- Name: COLUMN metric_telegram.period; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_telegram.period IS 'P0 · today, 7d, 30d, or month YYYY-MM';
+
+
+--
+-- Name: COLUMN metric_telegram.first_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_telegram.first_day IS 'P0 · first day of the period';
+
+
+--
+-- Name: COLUMN metric_telegram.last_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_telegram.last_day IS 'P0 · last day of the period';
+
+
+--
+-- Name: COLUMN metric_telegram.clicks; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_telegram.clicks IS 'P0 · links clicked';
+
+
+--
+-- Name: COLUMN metric_telegram.subscribed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_telegram.subscribed IS 'P0 · of them with a subscription within 30 days';
+
+
+--
+-- Name: COLUMN metric_telegram.onboarded; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_telegram.onboarded IS 'P0 · of them with a finished onboarding';
+
+
+--
+-- Name: COLUMN metric_telegram.stopped; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_telegram.stopped IS 'P0 · of them with a stopped series';
+
+
+--
+-- Name: COLUMN metric_telegram.returned_1; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_telegram.returned_1 IS 'P0 · of them active again 1 day later';
+
+
+--
+-- Name: COLUMN metric_telegram.returned_7; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_telegram.returned_7 IS 'P0 · of them active again 7 days later';
+
+
+--
+-- Name: COLUMN metric_telegram.returned_30; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.metric_telegram.returned_30 IS 'P0 · of them active again 30 days later';
+
+
+--
+-- Name: migration_steps; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.migration_steps (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    app_label text NOT NULL,
+    name text NOT NULL,
+    step integer NOT NULL,
+    statement_hash text NOT NULL,
+    finished_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT migration_steps_app_label_has_length CHECK ((length(app_label) <= 60)),
+    CONSTRAINT migration_steps_app_label_is_code CHECK (public.is_code(app_label)),
+    CONSTRAINT migration_steps_name_has_length CHECK ((length(name) <= 200)),
+    CONSTRAINT migration_steps_name_names_a_migration CHECK ((name ~ '^[0-9]{4}(_[a-z0-9]+)+$'::text)),
+    CONSTRAINT migration_steps_statement_hash_has_length CHECK ((length(statement_hash) <= 64)),
+    CONSTRAINT migration_steps_statement_hash_is_sha256 CHECK ((statement_hash ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT migration_steps_step_in_range CHECK ((step >= 1)),
+    CONSTRAINT migration_steps_times_finite CHECK (public.is_finite(finished_at))
+);
+
+
+--
+-- Name: TABLE migration_steps; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.migration_steps IS 'Finished steps of migrations that are still running';
+
+
+--
+-- Name: COLUMN migration_steps.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN migration_steps.app_label; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.app_label IS 'P0 · app of the migration';
+
+
+--
+-- Name: COLUMN migration_steps.name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.name IS 'P0 · name of the migration';
+
+
+--
+-- Name: COLUMN migration_steps.step; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.step IS 'P0 · number of the step, from 1';
+
+
+--
+-- Name: COLUMN migration_steps.statement_hash; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.statement_hash IS 'P0 · SHA-256 of the SQL of the step, hexadecimal';
+
+
+--
+-- Name: COLUMN migration_steps.finished_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.migration_steps.finished_at IS 'P0 · when the step was finished, UTC';
 
 
 --
@@ -6865,131 +8613,6 @@ COMMENT ON COLUMN public.payment_webhook_events.last_error IS 'P0 · last failur
 
 
 --
--- Name: payments; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.payments (
-    id uuid DEFAULT public.uuid7() NOT NULL,
-    appointment_id uuid NOT NULL,
-    provider text DEFAULT 'yookassa'::text NOT NULL,
-    provider_payment_id text,
-    idempotency_key text NOT NULL,
-    purpose text NOT NULL,
-    amount integer NOT NULL,
-    currency text DEFAULT 'RUB'::text NOT NULL,
-    status text DEFAULT 'pending'::text NOT NULL,
-    failure_category text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    confirmed_at timestamp with time zone,
-    CONSTRAINT payments_amount_in_range CHECK ((amount >= 1)),
-    CONSTRAINT payments_confirmed_at_with_status CHECK ((((status = 'succeeded'::text) AND (confirmed_at IS NOT NULL)) OR ((NOT (status = 'succeeded'::text)) AND (confirmed_at IS NULL)))),
-    CONSTRAINT payments_currency_in_set CHECK ((currency = 'RUB'::text)),
-    CONSTRAINT payments_failure_category_in_set CHECK ((failure_category = ANY (ARRAY['canceled'::text, 'timeout'::text, 'provider_error'::text, 'insufficient_funds'::text, 'unknown'::text]))),
-    CONSTRAINT payments_failure_category_when_over CHECK (((failure_category IS NULL) OR (status = ANY (ARRAY['failed'::text, 'canceled'::text])))),
-    CONSTRAINT payments_idempotency_key_has_length CHECK ((length(idempotency_key) <= 64)),
-    CONSTRAINT payments_idempotency_key_is_external_id CHECK ((idempotency_key ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
-    CONSTRAINT payments_provider_in_set CHECK ((provider = 'yookassa'::text)),
-    CONSTRAINT payments_provider_payment_id_has_length CHECK ((length(provider_payment_id) <= 64)),
-    CONSTRAINT payments_provider_payment_id_is_external_id CHECK ((provider_payment_id ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
-    CONSTRAINT payments_purpose_in_set CHECK ((purpose = ANY (ARRAY['deposit'::text, 'full'::text]))),
-    CONSTRAINT payments_status_in_set CHECK ((status = ANY (ARRAY['pending'::text, 'succeeded'::text, 'canceled'::text, 'failed'::text]))),
-    CONSTRAINT payments_succeeded_has_provider_id CHECK (((NOT (status = 'succeeded'::text)) OR (provider_payment_id IS NOT NULL))),
-    CONSTRAINT payments_times_finite CHECK ((public.is_finite(created_at) AND public.is_finite(confirmed_at)))
-);
-
-
---
--- Name: TABLE payments; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.payments IS 'Payments with the provider';
-
-
---
--- Name: COLUMN payments.id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.id IS 'P0 · UUIDv7, sortable by time';
-
-
---
--- Name: COLUMN payments.appointment_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.appointment_id IS 'P0 · what is paid for';
-
-
---
--- Name: COLUMN payments.provider; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.provider IS 'P0 · payment provider';
-
-
---
--- Name: COLUMN payments.provider_payment_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.provider_payment_id IS 'P0 · the provider''s id; empty until it has answered';
-
-
---
--- Name: COLUMN payments.idempotency_key; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.idempotency_key IS 'P0 · key under which the provider was asked';
-
-
---
--- Name: COLUMN payments.purpose; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.purpose IS 'P0 · deposit or full price';
-
-
---
--- Name: COLUMN payments.amount; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.amount IS 'P0 · amount, whole roubles; never changes';
-
-
---
--- Name: COLUMN payments.currency; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.currency IS 'P0 · currency';
-
-
---
--- Name: COLUMN payments.status; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.status IS 'P0 · life cycle';
-
-
---
--- Name: COLUMN payments.failure_category; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.failure_category IS 'P0 · why it failed';
-
-
---
--- Name: COLUMN payments.created_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.created_at IS 'P0 · when the row was written, UTC';
-
-
---
--- Name: COLUMN payments.confirmed_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.payments.confirmed_at IS 'P0 · when it succeeded, UTC';
-
-
---
 -- Name: question_answers; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -7097,109 +8720,6 @@ COMMENT ON COLUMN public.recovery_codes.code_hash IS 'P1 · salted hash of the c
 --
 
 COMMENT ON COLUMN public.recovery_codes.used_at IS 'P0 · when it was used, UTC';
-
-
---
--- Name: refunds; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.refunds (
-    id uuid DEFAULT public.uuid7() NOT NULL,
-    payment_id uuid NOT NULL,
-    amount integer NOT NULL,
-    reason text NOT NULL,
-    status text DEFAULT 'due'::text NOT NULL,
-    provider_refund_id text,
-    requested_at timestamp with time zone DEFAULT now() NOT NULL,
-    sent_at timestamp with time zone,
-    succeeded_at timestamp with time zone,
-    recorded_by_user_id uuid,
-    CONSTRAINT refunds_amount_in_range CHECK ((amount >= 1)),
-    CONSTRAINT refunds_provider_refund_id_has_length CHECK ((length(provider_refund_id) <= 64)),
-    CONSTRAINT refunds_provider_refund_id_is_external_id CHECK ((provider_refund_id ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
-    CONSTRAINT refunds_reason_in_set CHECK ((reason = ANY (ARRAY['canceled'::text, 'time_gone'::text, 'overpaid'::text, 'duplicate'::text, 'already_over'::text, 'by_hand'::text]))),
-    CONSTRAINT refunds_sent_has_time CHECK (((NOT (status = 'sent'::text)) OR (sent_at IS NOT NULL))),
-    CONSTRAINT refunds_status_in_set CHECK ((status = ANY (ARRAY['due'::text, 'sent'::text, 'succeeded'::text, 'failed'::text]))),
-    CONSTRAINT refunds_succeeded_at_with_status CHECK ((((status = 'succeeded'::text) AND (succeeded_at IS NOT NULL)) OR ((NOT (status = 'succeeded'::text)) AND (succeeded_at IS NULL)))),
-    CONSTRAINT refunds_times_finite CHECK ((public.is_finite(requested_at) AND public.is_finite(sent_at) AND public.is_finite(succeeded_at)))
-);
-
-
---
--- Name: TABLE refunds; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.refunds IS 'Money that is owed or was given back';
-
-
---
--- Name: COLUMN refunds.id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.refunds.id IS 'P0 · UUIDv7, sortable by time';
-
-
---
--- Name: COLUMN refunds.payment_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.refunds.payment_id IS 'P0 · payment it is part of';
-
-
---
--- Name: COLUMN refunds.amount; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.refunds.amount IS 'P0 · amount, whole roubles; never changes';
-
-
---
--- Name: COLUMN refunds.reason; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.refunds.reason IS 'P0 · why it is due';
-
-
---
--- Name: COLUMN refunds.status; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.refunds.status IS 'P0 · life cycle';
-
-
---
--- Name: COLUMN refunds.provider_refund_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.refunds.provider_refund_id IS 'P0 · the provider''s id; empty until it is known';
-
-
---
--- Name: COLUMN refunds.requested_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.refunds.requested_at IS 'P0 · since when it is due, UTC';
-
-
---
--- Name: COLUMN refunds.sent_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.refunds.sent_at IS 'P0 · when the provider was asked, UTC';
-
-
---
--- Name: COLUMN refunds.succeeded_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.refunds.succeeded_at IS 'P0 · when it succeeded, UTC';
-
-
---
--- Name: COLUMN refunds.recorded_by_user_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.refunds.recorded_by_user_id IS 'P0 · colleague who recorded it';
 
 
 --
@@ -7571,58 +9091,6 @@ COMMENT ON COLUMN public.second_factors.created_at IS 'P0 · when the row was wr
 
 
 --
--- Name: system_settings; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.system_settings (
-    key text NOT NULL,
-    value jsonb NOT NULL,
-    updated_by_user_id uuid,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT system_settings_key_has_length CHECK ((length(key) <= 60)),
-    CONSTRAINT system_settings_key_is_code CHECK (public.is_code(key)),
-    CONSTRAINT system_settings_key_names_no_secret CHECK ((NOT (key ~ '(^|_)(secret|token|password|key)s?(_|$)'::text))),
-    CONSTRAINT system_settings_times_finite CHECK (public.is_finite(updated_at)),
-    CONSTRAINT system_settings_value_has_length CHECK (public.json_has_length(value, 20000))
-);
-
-
---
--- Name: TABLE system_settings; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.system_settings IS 'Settings changed at run time; no secrets';
-
-
---
--- Name: COLUMN system_settings.key; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.system_settings.key IS 'P0 · code of the setting';
-
-
---
--- Name: COLUMN system_settings.value; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.system_settings.value IS 'P0 · value, JSON';
-
-
---
--- Name: COLUMN system_settings.updated_by_user_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.system_settings.updated_by_user_id IS 'P0 · who changed it last';
-
-
---
--- Name: COLUMN system_settings.updated_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.system_settings.updated_at IS 'P0 · when the row was last written, UTC; kept by the database';
-
-
---
 -- Name: tags; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -7823,82 +9291,6 @@ COMMENT ON COLUMN public.tracking_events.sources IS 'P0 · which services may se
 --
 
 COMMENT ON COLUMN public.tracking_events.is_active IS 'P0 · accepted now';
-
-
---
--- Name: ugc_moderation_actions; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.ugc_moderation_actions (
-    id uuid DEFAULT public.uuid7() NOT NULL,
-    ugc_type text NOT NULL,
-    ugc_id uuid NOT NULL,
-    moderator_user_id uuid NOT NULL,
-    action text NOT NULL,
-    reason_category text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT ugc_moderation_actions_action_in_set CHECK ((action = ANY (ARRAY['approve'::text, 'reject'::text, 'flag'::text, 'mask_pii'::text, 'publish'::text, 'unpublish'::text, 'escalate'::text]))),
-    CONSTRAINT ugc_moderation_actions_reason_category_in_set CHECK ((reason_category = ANY (ARRAY['crisis'::text, 'medical'::text, 'out_of_scope'::text, 'therapy_request'::text, 'spam'::text, 'pii'::text, 'other'::text]))),
-    CONSTRAINT ugc_moderation_actions_reject_has_reason CHECK (((NOT (action = 'reject'::text)) OR (reason_category IS NOT NULL))),
-    CONSTRAINT ugc_moderation_actions_times_finite CHECK (public.is_finite(created_at)),
-    CONSTRAINT ugc_moderation_actions_ugc_type_in_set CHECK ((ugc_type = ANY (ARRAY['anonymous_question'::text, 'review'::text, 'comment'::text])))
-);
-
-
---
--- Name: TABLE ugc_moderation_actions; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.ugc_moderation_actions IS 'Decisions of moderators; append-only';
-
-
---
--- Name: COLUMN ugc_moderation_actions.id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.ugc_moderation_actions.id IS 'P0 · UUIDv7, sortable by time';
-
-
---
--- Name: COLUMN ugc_moderation_actions.ugc_type; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.ugc_moderation_actions.ugc_type IS 'P0 · what ugc_id points at';
-
-
---
--- Name: COLUMN ugc_moderation_actions.ugc_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.ugc_moderation_actions.ugc_id IS 'P0 · id of the question or review';
-
-
---
--- Name: COLUMN ugc_moderation_actions.moderator_user_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.ugc_moderation_actions.moderator_user_id IS 'P0 · who decided';
-
-
---
--- Name: COLUMN ugc_moderation_actions.action; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.ugc_moderation_actions.action IS 'P0 · what was done';
-
-
---
--- Name: COLUMN ugc_moderation_actions.reason_category; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.ugc_moderation_actions.reason_category IS 'P0 · category of the reason; required to reject';
-
-
---
--- Name: COLUMN ugc_moderation_actions.created_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.ugc_moderation_actions.created_at IS 'P0 · when the row was written, UTC';
 
 
 --

@@ -107,6 +107,20 @@ class Metric:
             rows = [[float(v) if isinstance(v, Decimal) else v for v in r] for r in cursor]
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
+    def view_query(self) -> str:
+        """The query of the view ``metric_…``: the metric in each period of metric_periods."""
+        query = self._build(
+            first="chosen.first_day",
+            last="chosen.last_day",
+            zone="chosen.zone",
+            environment="chosen.environment",
+            now="now()",
+        )
+        return (
+            "SELECT chosen.period, chosen.first_day, chosen.last_day, figures.*\n"
+            f"FROM public.metric_periods chosen CROSS JOIN LATERAL (\n{query.strip()}\n) figures\n"
+        )
+
     def _build(self, *, first: str, last: str, zone: str, **others: str) -> str:
         """The SELECT with this SQL for the names of the period."""
         sql = self.sql

@@ -5,6 +5,7 @@ from .locks import Lock
 from .log import AuditCheckpoint, AuditLogEntry
 from .migrations import BackfillJob, MigrationStep
 from .outbox import OutboxEvent
+from .periods import MetricPeriod
 from .rotations import KeyRotation
 from .settings import SystemSetting
 from .templates import MessageTemplate, MessageTemplateVersion
@@ -18,6 +19,7 @@ __all__ = [
     "Lock",
     "MessageTemplate",
     "MessageTemplateVersion",
+    "MetricPeriod",
     "MigrationStep",
     "OutboxEvent",
     "SystemSetting",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import RestrictForeignKey, SingleLineTextField, updated_at
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import kept
+
+VALUE_AS_TEXT: Func = Func(
+    F("value"), template="coalesce(%(expressions)s #>> '{}', '')", output_field=models.TextField()
+)
 
 
 class SystemSetting(models.Model):
@@ -45,6 +49,12 @@ class SystemSetting(models.Model):
                 ~Q(key__regex=r"(^|_)(secret|token|password|key)s?(_|$)"),
                 _("Secrets are not kept here."),
                 field="key",
+            ),
+            rules.Check(
+                "system_settings_practice_timezone_is_iana_zone",
+                ~Q(key="practice_timezone") | Q(rules.holds("is_zone_form", VALUE_AS_TEXT)),
+                _("Not the name of an IANA time zone, for example Europe/Moscow."),
+                field="value",
             ),
             rules.finite("system_settings", "updated_at"),
         ]

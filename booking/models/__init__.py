@@ -3,6 +3,14 @@
 from .appointments import Appointment
 from .bookable import BookableSlot
 from .exceptions import ScheduleException
+from .metric_views import (
+    BookingFunnelMetric,
+    NoShowMetric,
+    NoSlotsMetric,
+    PaymentsMetric,
+    RetentionMetric,
+    RevenueMetric,
+)
 from .payments import Payment, PaymentWebhookEvent
 from .refunds import Refund
 from .requests import IntakeForm, WaitlistRequest
@@ -13,10 +21,16 @@ __all__ = [
     "Appointment",
     "AvailabilitySlot",
     "BookableSlot",
+    "BookingFunnelMetric",
     "IntakeForm",
+    "NoShowMetric",
+    "NoSlotsMetric",
     "Payment",
     "PaymentWebhookEvent",
+    "PaymentsMetric",
     "Refund",
+    "RetentionMetric",
+    "RevenueMetric",
     "ScheduleException",
     "ScheduleRule",
     "Service",

@@ -3,6 +3,7 @@
 from .deep_links import DeepLink
 from .identities import LeadIdentity
 from .leads import FUNNEL_STAGES, STAFF_STATUSES, Lead
+from .metric_views import InteractivesMetric, TelegramMetric
 from .notes import LeadNote
 from .tracking import AnalyticsEvent, LeadTimelineEvent, TrackingEvent, TrackingEventParam
 
@@ -11,10 +12,12 @@ __all__ = [
     "STAFF_STATUSES",
     "AnalyticsEvent",
     "DeepLink",
+    "InteractivesMetric",
     "Lead",
     "LeadIdentity",
     "LeadNote",
     "LeadTimelineEvent",
+    "TelegramMetric",
     "TrackingEvent",
     "TrackingEventParam",
 ]

@@ -50,6 +50,23 @@ KEYS = [
 ]
 
 
+ZONE = "system_settings_practice_timezone_is_iana_zone"
+ZONES = [
+    Case(str(value), SystemSettingFactory, {"key": key, "value": value}, rule)
+    for key, value, rule in [
+        *[("practice_timezone", value, ZONE) for value in ("MSK+3", "", 3, [], ["UTC"], {})],
+        *[("practice_timezone", value, None) for value in ("Asia/Vladivostok", "UTC")],
+        ("another_setting", 3, None),
+    ]
+]
+
+
+@breaks_rules_of(*ZONES)
+def test_zone_of_the_practice_is_a_zone() -> None:
+    check_inserts(ZONES, ["sql"])
+    check_inserts(first_cases_of_each_rule(ZONES), ["orm"])
+
+
 @breaks_rules_of(*KEYS)
 def test_setting_is_no_secret() -> None:
     check_inserts(KEYS, ["sql"])

@@ -19,7 +19,7 @@ from ebalance.db import checks
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.db.ids import uuid7
 from ebalance.db.schema import grants, roles
-from ebalance.db.schema.data_map import Column, Table, columns, tables
+from ebalance.db.schema.data_map import Column, Table, columns, tables, views
 from ebalance.db.server import QUIET_LOG
 from tests.case_loops import check_each
 from tests.databases import Database, Databases, default_connection_on
@@ -119,6 +119,13 @@ def check_reads_p0(table: Table) -> None:
 @each_app
 def test_analyst_reads_every_p0_column(app: str) -> None:
     check_each(tables_of(app), check_reads_p0)
+
+
+@pytest.mark.parametrize("role", [grants.APP, grants.ANALYST])
+def test_views_are_read_by_app_and_analyst(role: str) -> None:
+    with acting_as(role):
+        for view in views():
+            execute(f"SELECT * FROM {view.name}")
 
 
 READS = [

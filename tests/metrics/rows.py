@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 
 from ebalance.metrics import Period
+from tests.factories.base import sealed
 from tests.support import execute
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -130,6 +131,21 @@ def payment(of: str, amount: int, created: str, **columns: Any) -> UUID:
         created_at=at(created),
         idempotency_key=f"key-{uuid4()}",
         **values,
+    )
+
+
+def question(submitted: str, *, due: str = "12-31 00:00", **columns: Any) -> UUID:
+    """By default a pending question. ``decided`` and ``answered`` are times."""
+    decided, answered = columns.pop("decided", None), columns.pop("answered", None)
+    return insert(
+        "anonymous_questions",
+        question_text_encrypted=sealed(),
+        submitted_at=at(submitted),
+        due_at=at(due),
+        moderated_at=decided and at(decided),
+        moderated_due_at=decided and at(columns.pop("due_then", due)),
+        answered_at=answered and at(answered),
+        **{"status": "pending", **columns},
     )
 
 

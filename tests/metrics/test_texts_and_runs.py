@@ -9,10 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from ebalance.reports.figures import read_metrics
-from tests.factories.base import sealed
 from tests.privacy.purging import purge
 
-from .rows import OCTOBER, at, count, event, insert, key, period
+from .rows import OCTOBER, at, count, event, insert, key, period, question
 
 pytestmark = pytest.mark.django_db
 
@@ -22,21 +21,6 @@ def read(metric: str, first: date = OCTOBER[0], last: date = OCTOBER[1], **now: 
 
 
 # -- moderation -----------------------------------------------------------------------------------
-
-
-def question(submitted: str, *, due: str = "12-31 00:00", **columns: Any) -> UUID:
-    """By default a pending question. ``decided`` and ``answered`` are times."""
-    decided, answered = columns.pop("decided", None), columns.pop("answered", None)
-    return insert(
-        "anonymous_questions",
-        question_text_encrypted=sealed(),
-        submitted_at=at(submitted),
-        due_at=at(due),
-        moderated_at=decided and at(decided),
-        moderated_due_at=decided and at(columns.pop("due_then", due)),
-        answered_at=answered and at(answered),
-        **{"status": "pending", **columns},
-    )
 
 
 def action(of: UUID, name: str, when: str, **columns: Any) -> None:

@@ -1,6 +1,7 @@
 """Texts that clients write: questions, reviews, diaries. They are sealed."""
 
 from .diaries import DiaryEntry
+from .metric_views import ModerationMetric
 from .moderation import ModerationAction
 from .question_answers import QuestionAnswer
 from .questions import AnonymousQuestion, EscalationReason, TriggerFlag
@@ -12,6 +13,7 @@ __all__ = [
     "DiaryEntry",
     "EscalationReason",
     "ModerationAction",
+    "ModerationMetric",
     "ModerationTotal",
     "QuestionAnswer",
     "Review",

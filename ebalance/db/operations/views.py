@@ -9,18 +9,20 @@ class CreateView(Operation):
     """Creates the view of an unmanaged model, with the model's comments.
 
     ``name``: the model, whose CreateModel is an earlier operation. ``query``: the SELECT. The view
-    reads with the privileges of the role that asks (security_invoker).
+    reads with the privileges of the role that asks, or with those of its owner.
     """
 
     category = OperationCategory.ADDITION
     reduces_to_sql = True
 
-    def __init__(self, name: str, query: str) -> None:
+    def __init__(self, name: str, query: str, *, security_invoker: bool = True) -> None:
         self.name = name
         self.query = query
+        self.security_invoker = security_invoker
 
     def deconstruct(self):
-        return self.__class__.__name__, [self.name, self.query], {}
+        changed = {} if self.security_invoker else {"security_invoker": False}
+        return self.__class__.__name__, [self.name, self.query], changed
 
     def state_forwards(self, app_label, state):
         pass
@@ -30,7 +32,8 @@ class CreateView(Operation):
         quote, value = schema_editor.quote_name, schema_editor.quote_value
         view = quote(meta.db_table)
         query = self.query.strip().rstrip(";")
-        _execute(schema_editor, f"CREATE VIEW {view} WITH (security_invoker = true) AS\n{query}")
+        options = f"security_invoker = {str(self.security_invoker).lower()}"
+        _execute(schema_editor, f"CREATE VIEW {view} WITH ({options}) AS\n{query}")
         _execute(schema_editor, f"COMMENT ON VIEW {view} IS {value(meta.db_table_comment)}")
         for field in meta.concrete_fields:
             column = f"{view}.{quote(field.column)}"
