@@ -16,7 +16,7 @@ from django.db.migrations import operations as django
 from pgtrigger.migrations import AddTrigger, RemoveTrigger
 
 from ebalance.db import operations as steps
-from ebalance.db.operations import Backfill, Contract, CreateTables
+from ebalance.db.operations import Backfill, Contract, CreateTables, CreateView
 from ebalance.db.operations.steps import Stepwise
 
 from . import advice, questions
@@ -321,6 +321,7 @@ def validate_constraint(plan: PlanExaminer, operation: Any, app_label: str) -> I
     postgres.CreateCollation,
     postgres.CreateExtension,
     AddTrigger,
+    CreateView,
 )
 def harmless(plan: PlanExaminer, operation: Any, app_label: str) -> Iterator[str]:
     yield from ()
