@@ -134,7 +134,7 @@ def book_beside(
 def test_period_is_closed_before_a_booking_or_lists_it(
     fresh_database: Database, admin: psycopg.Connection[Any]
 ) -> None:
-    """All closers list exactly the sessions that stand in the end, and make one exception a day."""
+    """Each closer lists exactly the sessions of the end. There is one exception a day."""
     admin.execute(SLOTS, [len(DAYS) - 1])
     seen, closers = book_beside(fresh_database, admin, close_each_day)
     assert seen["booked"] > 0, seen
