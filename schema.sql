@@ -6518,7 +6518,7 @@ COMMENT ON COLUMN public.system_settings.updated_at IS 'P0 · when the row was l
 -- Name: metric_periods; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_periods WITH (security_invoker='false') AS
+CREATE VIEW public.metric_periods WITH (security_barrier='true') AS
  WITH practice AS (
          SELECT COALESCE(( SELECT (system_settings.value #>> '{}'::text[])
                    FROM public.system_settings
@@ -6717,7 +6717,7 @@ COMMENT ON COLUMN public.payments.confirmed_at IS 'P0 · when it succeeded, UTC'
 -- Name: metric_booking_funnel; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_booking_funnel WITH (security_invoker='false') AS
+CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -6982,7 +6982,7 @@ COMMENT ON COLUMN public.metric_booking_funnel.confirmed IS 'P0 · of them have 
 -- Name: metric_interactives; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_interactives WITH (security_invoker='false') AS
+CREATE VIEW public.metric_interactives WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7304,7 +7304,7 @@ COMMENT ON COLUMN public.ugc_moderation_actions.created_at IS 'P0 · when the ro
 -- Name: metric_moderation; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_moderation WITH (security_invoker='false') AS
+CREATE VIEW public.metric_moderation WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7495,7 +7495,7 @@ COMMENT ON COLUMN public.metric_moderation.answer_mean_hours IS 'P0 · mean unti
 -- Name: metric_no_show; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_no_show WITH (security_invoker='false') AS
+CREATE VIEW public.metric_no_show WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7563,7 +7563,7 @@ COMMENT ON COLUMN public.metric_no_show.unrecorded IS 'P0 · sessions over witho
 -- Name: metric_no_slots; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_no_slots WITH (security_invoker='false') AS
+CREATE VIEW public.metric_no_slots WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7631,7 +7631,7 @@ COMMENT ON COLUMN public.metric_no_slots.waitlist IS 'P0 · requests for the wai
 -- Name: metric_payments; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_payments WITH (security_invoker='false') AS
+CREATE VIEW public.metric_payments WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7702,7 +7702,7 @@ COMMENT ON COLUMN public.metric_payments.payments IS 'P0 · payments';
 -- Name: metric_retention; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_retention WITH (security_invoker='false') AS
+CREATE VIEW public.metric_retention WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7952,7 +7952,7 @@ COMMENT ON COLUMN public.refunds.recorded_by_user_id IS 'P0 · colleague who rec
 -- Name: metric_revenue; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_revenue WITH (security_invoker='false') AS
+CREATE VIEW public.metric_revenue WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -8067,7 +8067,7 @@ COMMENT ON COLUMN public.metric_revenue.previous_net IS 'P0 · net of the period
 -- Name: metric_telegram; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_telegram WITH (security_invoker='false') AS
+CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,

@@ -15,7 +15,7 @@ from ..models import Appointment, Payment
 from .appointments import build_successor, confirm_locked_appointment
 from .calendar import SessionTime, get_agreed_time, insert_appointment, is_blocked
 from .chains import Chain
-from .closures import is_closed
+from .closures import find_closures
 from .events import publish_appointment_event, track_appointment
 from .holds import cancel_expired_holds, is_expired_hold
 from .refunds import give_back
@@ -108,10 +108,11 @@ def can_be_paid(hold: Appointment, now: datetime) -> bool:
 
 
 def is_lost(hold: Appointment) -> bool:
-    """Whether the period was closed meanwhile. A time that staff chose has no slot, and stays."""
-    return hold.slot_id is not None and is_closed(
-        hold.service_id, hold.start_at_utc, hold.end_at_utc
-    )
+    """Whether the period is closed. Staff may choose a closed time: it has no slot."""
+    closures = find_closures(hold.service_id, hold.start_at_utc, hold.end_at_utc)
+    if hold.slot_id is None:
+        closures = closures.filter(created_at__gt=hold.created_at)
+    return closures.exists()
 
 
 def mark_paid(row: Appointment) -> None:
