@@ -81,7 +81,7 @@ class Offer:
 
 
 class Oracle:
-    """What is offered now, by the rows that are stored. ``middle``: a minute amid the days."""
+    """The slots that are offered now, by the stored rows. ``middle``: a minute amid the days."""
 
     def __init__(self, now: datetime, middle: int) -> None:
         self.now, self.middle = minute(now), middle

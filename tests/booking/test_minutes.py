@@ -244,8 +244,8 @@ class World:
         step()
 
     def any_of(self, rows: Any) -> Any:
-        found = [*rows.order_by("pk")]
-        return self.random.choice(found) if found else None
+        stored = [*rows.order_by("pk")]
+        return self.random.choice(stored) if stored else None
 
     def switch_a_rule(self) -> None:
         rule = self.any_of(ScheduleRule.objects)
