@@ -1,11 +1,12 @@
 """Services, schedule, appointments, payments, intake forms, waitlist."""
 
 from .appointments import Appointment
-from .payments import Payment, PaymentWebhookEvent
+from .payments import Payment, ReceiptStatus
 from .refunds import Refund
 from .requests import IntakeForm, WaitlistRequest
 from .schedule import AvailabilitySlot, ScheduleRule
 from .services import Service
+from .webhook_events import PaymentWebhookEvent
 
 __all__ = [
     "Appointment",
@@ -13,6 +14,7 @@ __all__ = [
     "IntakeForm",
     "Payment",
     "PaymentWebhookEvent",
+    "ReceiptStatus",
     "Refund",
     "ScheduleRule",
     "Service",

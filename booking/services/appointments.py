@@ -35,7 +35,7 @@ from ..errors import (
     TooLateToReschedule,
 )
 from ..models import Appointment, AvailabilitySlot, Service
-from ..models.appointments import OUTCOME
+from ..models.outcomes import OUTCOME
 from ..models.times import BLOCKING
 from .calendar import SessionTime, choose_time, insert_appointment, is_taken
 from .chains import Chain
