@@ -116,13 +116,13 @@ CREATE FUNCTION public.appointments_outcome_corrected_only() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$ BEGIN
-    IF (OLD.outcome IN ('attended', 'no_show') AND NEW.outcome IN ('attended', 'no_show')
-        AND OLD.status = 'completed' AND NEW.status = 'completed'
+    -- By a CHECK, a completed session is attended or not.
+    IF (OLD.status = 'completed' AND NEW.status = 'completed'
         AND NEW.outcome_recorded_at = OLD.outcome_recorded_at
         AND public.fact_clock() <= OLD.outcome_recorded_at + interval '30 days') IS NOT TRUE THEN
         PERFORM public.raise_refusal('appointments_outcome_corrected_only', TG_TABLE_NAME, 'outcome', 'An outcome is corrected only between attended and no show, within 30 days');
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END $$;
 
 
@@ -10760,14 +10760,14 @@ COMMENT ON TRIGGER appointments_origin_stays ON public.appointments IS '59b1e603
 -- Name: appointments appointments_outcome_corrected_only; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE TRIGGER appointments_outcome_corrected_only BEFORE UPDATE OF outcome, outcome_reason_category, outcome_recorded_at, outcome_recorded_by_role ON public.appointments FOR EACH ROW WHEN (((old.outcome IS NOT NULL) AND ((old.outcome IS DISTINCT FROM new.outcome) OR (old.outcome_reason_category IS DISTINCT FROM new.outcome_reason_category) OR (old.outcome_recorded_at IS DISTINCT FROM new.outcome_recorded_at) OR (old.outcome_recorded_by_role IS DISTINCT FROM new.outcome_recorded_by_role)))) EXECUTE FUNCTION public.appointments_outcome_corrected_only();
+CREATE TRIGGER appointments_outcome_corrected_only AFTER UPDATE OF outcome, outcome_reason_category, outcome_recorded_at, outcome_recorded_by_role ON public.appointments FOR EACH ROW WHEN (((old.outcome IS NOT NULL) AND ((old.outcome IS DISTINCT FROM new.outcome) OR ((old.status = 'completed'::text) AND ((old.outcome IS DISTINCT FROM new.outcome) OR (old.outcome_reason_category IS DISTINCT FROM new.outcome_reason_category) OR (old.outcome_recorded_at IS DISTINCT FROM new.outcome_recorded_at) OR (old.outcome_recorded_by_role IS DISTINCT FROM new.outcome_recorded_by_role)))))) EXECUTE FUNCTION public.appointments_outcome_corrected_only();
 
 
 --
 -- Name: TRIGGER appointments_outcome_corrected_only ON appointments; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER appointments_outcome_corrected_only ON public.appointments IS '741b161983eaf42c62422779f5f3e87d2feb2898';
+COMMENT ON TRIGGER appointments_outcome_corrected_only ON public.appointments IS 'dd6d407e22363f87376c461e851fe258f91d360c';
 
 
 --

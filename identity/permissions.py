@@ -10,6 +10,8 @@ NONE: frozenset[str] = frozenset()
 SECTIONS = {
     "schedule": (FULL, NONE),
     "services": (READ, NONE),
+    # By services of booking. The pages are the owner's.
+    "money": (frozenset({"record"}), NONE),
     "content": (READ, FULL),
     "crm": (FULL, NONE),
     "moderation": (FULL - {"delete"}, NONE),
@@ -27,6 +29,8 @@ MODEL_SECTIONS = {
     "booking.appointment": "schedule",
     "booking.waitlistrequest": "schedule",
     "booking.service": "services",
+    "booking.payment": "money",
+    "booking.refund": "money",
     "ugc.anonymousquestion": "moderation",
     "ugc.moderationaction": "moderation",
     "ugc.review": "moderation",

@@ -1,7 +1,7 @@
 """Payments that staff take, the tax receipt of a payment, and corrections of an outcome.
 
 The unique rule of successes is replaced by one with a condition on the provider, because manual
-payments come in parts. No client of release 1.0 writes a row that the new rule allows and the old
+payments are made in parts. No client of release 1.0 writes a row that the new rule allows and the old
 one refused, so its removal needs no earlier release: the Contract names the release before.
 
 Rollback note: run `DELETE FROM refunds WHERE payment_id IN (SELECT id FROM payments WHERE provider =
@@ -159,14 +159,14 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(
                 name="appointments_outcome_corrected_only",
                 sql=ebalance.db.triggers.rule.RuleTriggerSql(
-                    condition="WHEN (OLD.outcome IS NOT NULL AND (OLD.outcome IS DISTINCT FROM NEW.outcome OR OLD.outcome_reason_category IS DISTINCT FROM NEW.outcome_reason_category OR OLD.outcome_recorded_at IS DISTINCT FROM NEW.outcome_recorded_at OR OLD.outcome_recorded_by_role IS DISTINCT FROM NEW.outcome_recorded_by_role))",
+                    condition="WHEN (OLD.outcome IS NOT NULL AND (OLD.outcome IS DISTINCT FROM NEW.outcome OR OLD.status = 'completed' AND (OLD.outcome IS DISTINCT FROM NEW.outcome OR OLD.outcome_reason_category IS DISTINCT FROM NEW.outcome_reason_category OR OLD.outcome_recorded_at IS DISTINCT FROM NEW.outcome_recorded_at OR OLD.outcome_recorded_by_role IS DISTINCT FROM NEW.outcome_recorded_by_role)))",
                     execute="public.appointments_outcome_corrected_only()",
-                    func="CREATE OR REPLACE FUNCTION public.appointments_outcome_corrected_only() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    IF (OLD.outcome IN ('attended', 'no_show') AND NEW.outcome IN ('attended', 'no_show')\n        AND OLD.status = 'completed' AND NEW.status = 'completed'\n        AND NEW.outcome_recorded_at = OLD.outcome_recorded_at\n        AND public.fact_clock() <= OLD.outcome_recorded_at + interval '30 days') IS NOT TRUE THEN\n        PERFORM public.raise_refusal('appointments_outcome_corrected_only', TG_TABLE_NAME, 'outcome', 'An outcome is corrected only between attended and no show, within 30 days');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                    hash="741b161983eaf42c62422779f5f3e87d2feb2898",
+                    func="CREATE OR REPLACE FUNCTION public.appointments_outcome_corrected_only() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    -- By a CHECK, a completed session is attended or not.\n    IF (OLD.status = 'completed' AND NEW.status = 'completed'\n        AND NEW.outcome_recorded_at = OLD.outcome_recorded_at\n        AND public.fact_clock() <= OLD.outcome_recorded_at + interval '30 days') IS NOT TRUE THEN\n        PERFORM public.raise_refusal('appointments_outcome_corrected_only', TG_TABLE_NAME, 'outcome', 'An outcome is corrected only between attended and no show, within 30 days');\n    END IF;\n    RETURN NULL;\nEND $rule$; ",
+                    hash="dd6d407e22363f87376c461e851fe258f91d360c",
                     operation='UPDATE OF "outcome", "outcome_reason_category", "outcome_recorded_at", "outcome_recorded_by_role"',
                     pgid="appointments_outcome_corrected_only",
                     table="appointments",
-                    when="BEFORE",
+                    when="AFTER",
                 ),
             ),
         ),

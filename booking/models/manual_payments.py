@@ -92,11 +92,11 @@ def exceeds_price(row: Any) -> bool:
     agreed = appointments.filter(pk=row.appointment_id).first()
     if not row._state.adding or row.provider != "manual" or agreed is None or row.amount is None:
         return False
-    chain = {agreed.pk}
-    before = agreed
-    while before.rescheduled_from_id not in {None, *chain}:
-        before = appointments.get(pk=before.rescheduled_from_id)
+    chain: set[Any] = {agreed.pk}
+    before = agreed.rescheduled_from
+    while before is not None and before.pk not in chain:
         chain.add(before.pk)
+        before = before.rescheduled_from
     while more := set(
         appointments.filter(rescheduled_from__in=chain)
         .exclude(pk__in=chain)

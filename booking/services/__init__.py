@@ -7,15 +7,19 @@ from .appointments import (
     Cancellation,
     cancel_appointment,
     confirm_appointment,
+    correct_outcome,
     record_outcome,
     reschedule_appointment,
 )
 from .bookings import book_appointment
 from .holds import expire_holds
 from .intake import save_intake_draft, submit_intake_form
+from .manual_payments import record_manual_payment
 from .payments import attach_provider_id, fail_payment, start_payment
 from .schedule import GeneratedSlots, generate_slots
 from .slots import block_slot, unblock_slot
+from .staff_bookings import book_for_client
+from .staff_refunds import record_refund, send_refund
 from .waitlist import (
     close_waitlist_request,
     mark_waitlist_request_contacted,
@@ -29,18 +33,23 @@ __all__ = [
     "attach_provider_id",
     "block_slot",
     "book_appointment",
+    "book_for_client",
     "cancel_appointment",
     "close_waitlist_request",
     "confirm_appointment",
+    "correct_outcome",
     "expire_holds",
     "fail_payment",
     "generate_slots",
     "mark_waitlist_request_contacted",
     "process_webhook",
     "receive_webhook",
+    "record_manual_payment",
     "record_outcome",
+    "record_refund",
     "reschedule_appointment",
     "save_intake_draft",
+    "send_refund",
     "start_payment",
     "submit_intake_form",
     "submit_waitlist_request",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
@@ -21,6 +22,8 @@ from ebalance.services import (
     get_or_refuse,
     lock_rows,
     parse_external_id,
+    parse_opaque_id,
+    parse_uuid,
     pk_of,
     same_key,
     storable_arguments,
@@ -34,7 +37,7 @@ from ..errors import ServiceUnavailable, SlotTaken, TooManyHolds
 from ..models import Appointment, AvailabilitySlot, Service
 from ..models.times import BLOCKING
 from .calendar import choose_time, insert_appointment, is_taken
-from .events import publish_appointment_event, publish_confirmation, track_appointment
+from .events import Visit, publish_appointment_event, publish_confirmation, track_appointment
 from .holds import is_expired_hold
 from .inputs import (
     check_origin,
@@ -43,6 +46,8 @@ from .inputs import (
     get_topic,
     require_override_right,
 )
+
+LONGEST_HOLD = timedelta(hours=24)  # of staff, after the end of the session
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,10 @@ def book_appointment(
     topic: Topic | str | None = None,
     deep_link_id: str | None = None,
     entry_point: str | None = None,
+    anonymous_id: str | None = None,
+    session_id: UUID | str | None = None,
     override: bool = False,
+    hold_until: datetime | None = None,
     actor: User | None = None,
     clock: Clock = django_timezone.now,
 ) -> Appointment:
@@ -101,6 +109,10 @@ def book_appointment(
     offered slot. With ``override`` an ``actor`` who may change appointments books any free start,
     and any number of holds; a client has at most settings.MAX_UNPAID_HOLDS. The same
     client_request_id again returns the first appointment in its current state.
+
+    ``anonymous_id`` and ``session_id`` are the browser that books, and its visit: its events before
+    the booking and those of the booking have the same subject (metrics.md). ``hold_until`` (aware)
+    needs an ``actor`` as ``override`` does, and is at most 24 hours after the end of the session.
 
     Raises SlotTaken, TimeNotOffered, TooManyHolds, NotPermitted; SlotUnsuitable, StartInPast,
     ZoneUnknown, FormatUnsuitable, InvalidInput; ServiceUnavailable, ClientUnavailable; NotFound;
@@ -117,6 +129,13 @@ def book_appointment(
         start=None if start is None else to_utc(start, "start"),
     )
     require_override_right(override, actor)
+    if hold_until is not None:
+        require_override_right(True, actor)
+        hold_until = to_utc(hold_until, "hold_until")
+    visit = Visit(
+        anonymous_id=parse_opaque_id(anonymous_id, "anonymous_id"),
+        session_id=None if session_id is None else parse_uuid(session_id, "session_id"),
+    )
     earlier = _find_earlier(request, clock=clock)
     if earlier is not None:
         return request.check_same(earlier)
@@ -133,9 +152,10 @@ def book_appointment(
             deep_link_id=deep_link_id,
             entry_point=entry_point,
             override=override,
+            hold_until=hold_until,
             clock=clock,
         )
-        return _insert(row, request, override=override, actor=actor, clock=clock)
+        return _insert(row, request, visit, override=override, actor=actor, clock=clock)
     except Refused:
         # The same request may have been answered meanwhile, which is then why this one is refused.
         earlier = Appointment.objects.filter(client_request_id=request.client_request_id).first()
@@ -172,6 +192,7 @@ def _build_appointment(
     deep_link_id: str | None,
     entry_point: str | None,
     override: bool,
+    hold_until: datetime | None,
     clock: Clock,
 ) -> Appointment:
     """Check what can be checked without a lock. Returns an unsaved row."""
@@ -184,6 +205,8 @@ def _build_appointment(
     # Without this, each request for a taken time would begin a transaction.
     if is_taken(time, now):
         raise SlotTaken(start=time.start)
+    if hold_until is not None and not now < hold_until <= time.end + LONGEST_HOLD:
+        raise InvalidInput(field="hold_until")
     return Appointment(
         service=offered,
         client_id=None if client is None else get_active_client(client).pk,
@@ -195,6 +218,7 @@ def _build_appointment(
         slot_id=time.slot_id,
         timezone=zone,
         format=format,
+        hold_expires_at=hold_until,
         price_amount=offered.price_amount,
         deposit_amount=offered.deposit_amount,
         topic_id=None if topic is None else get_topic(topic).pk,
@@ -207,6 +231,7 @@ def _build_appointment(
 def _insert(
     row: Appointment,
     request: BookingRequest,
+    visit: Visit,
     *,
     override: bool,
     actor: User | None,
@@ -214,8 +239,8 @@ def _insert(
 ) -> Appointment:
     now = clock()
     if row.price_amount == 0:
-        row.status, row.confirmed_at = "confirmed", now
-    else:
+        row.status, row.confirmed_at, row.hold_expires_at = "confirmed", now, None
+    elif row.hold_expires_at is None:
         row.hold_expires_at = now + timedelta(minutes=settings.HOLD_MINUTES)
     stored = insert_appointment(row, now)
     if stored.pk != row.pk:
@@ -233,10 +258,11 @@ def _insert(
         slot_start_at=stored.start_at_utc,
         timezone=stored.timezone,
         is_public_slots=stored.slot_id is not None,
+        visit=visit,
         clock=clock,
     )
     if stored.status == "confirmed":
-        publish_confirmation(stored, clock=clock)
+        publish_confirmation(stored, visit=visit, clock=clock)
     return stored
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from uuid import UUID
+
 from audit.services import publish_event
 from crm.models import Lead
 from crm.services import record_event
@@ -10,7 +13,15 @@ from ebalance.db.encryption.fields import Plaintext
 from ebalance.services import Clock
 from identity.models import User
 
-from ..models import Appointment, WaitlistRequest
+from ..models import Appointment, Payment, WaitlistRequest
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The browser and the visit in which a person acts, as in the events of the site."""
+
+    anonymous_id: str | None = None
+    session_id: UUID | None = None
 
 
 def get_acting_role(actor: User | None) -> str:
@@ -30,7 +41,7 @@ def publish_appointment_event(event_type: str, appointment: Appointment, **paylo
     )
 
 
-def publish_confirmation(appointment: Appointment, *, clock: Clock) -> None:
+def publish_confirmation(appointment: Appointment, *, clock: Clock, visit: Visit = Visit()) -> None:
     publish_appointment_event("appointment_confirmed", appointment, format=appointment.format)
     track_appointment(
         "booking_confirmed",
@@ -38,6 +49,37 @@ def publish_confirmation(appointment: Appointment, *, clock: Clock) -> None:
         appointment_start_at=appointment.start_at_utc,
         timezone=appointment.timezone,
         format=appointment.format,
+        visit=visit,
+        clock=clock,
+    )
+
+
+def announce_start(payment: Payment, appointment: Appointment, *, clock: Clock) -> None:
+    """Publish and track that ``payment`` was started for ``appointment``."""
+    publish_event(
+        "payment_started",
+        payment,
+        amount=payment.amount,
+        currency=payment.currency,
+        purpose=payment.purpose,
+        appointment_id=appointment.pk,
+    )
+    _track_payment("payment_started", payment, appointment, clock=clock)
+
+
+def track_paid(payment: Payment, appointment: Appointment, *, clock: Clock) -> None:
+    _track_payment("booking_paid", payment, appointment, clock=clock)
+
+
+def _track_payment(
+    event_name: str, payment: Payment, appointment: Appointment, *, clock: Clock
+) -> None:
+    track_appointment(
+        event_name,
+        appointment,
+        payment_provider=payment.provider,
+        amount=payment.amount,
+        currency=payment.currency,
         clock=clock,
     )
 
@@ -48,6 +90,7 @@ def track_appointment(
     *,
     clock: Clock,
     actor: User | None = None,
+    visit: Visit = Visit(),
     **properties: object,
 ) -> None:
     """Record an event of the tracking plan about the person of the appointment."""
@@ -56,6 +99,8 @@ def track_appointment(
         source="backend" if actor is None else "admin",
         lead=appointment.lead_id,
         user=appointment.client_id,
+        anonymous_id=visit.anonymous_id,
+        session_id=visit.session_id,
         properties={"service_id": appointment.service_id, **properties},
         deep_link_id=appointment.deep_link_id,
         topic=appointment.topic_id,

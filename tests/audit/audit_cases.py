@@ -30,6 +30,7 @@ from tests.factories import (
     MediaAssetFactory,
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
+    PaymentFactory,
     QuestionAnswerFactory,
     RecoveryCodeFactory,
     RefundFactory,
@@ -180,7 +181,7 @@ def in_the_past() -> datetime:
 
 
 SERVICE = "price, deposit and policy of a service"
-REFUNDS = "refunds"
+REFUNDS, MANUAL = "refunds", "manual payments"
 CONTENT, INTERACTIVE = "publication of content", "publication of interactives"
 ROLES, STATUS, SETTINGS = "roles granted or taken", "user status", "settings"
 MEDIA, LEAD, OUTCOME = "media created and deleted", "lead status", "outcome"
@@ -433,6 +434,7 @@ TERMS = (
     "status",
 )
 REFUND = ("payment_id", "amount", "reason", "status")
+TAKEN = ("appointment_id", "amount", "method", "recorded_by_user_id")
 FILE = ("media_type", "mime_type", "object_key", "public_url", "size_bytes")
 SHOWN = {"published": True}
 
@@ -440,6 +442,9 @@ CREATED = [
     LoggedRow(SERVICE, "draft", ServiceFactory, "service_created", TERMS),
     LoggedRow(SERVICE, "free", ServiceFactory, "service_created", TERMS, {"free": True, **SHOWN}),
     LoggedRow(REFUNDS, "due", RefundFactory, "refund_created", REFUND),
+    LoggedRow(
+        MANUAL, "in cash", PaymentFactory, "manual_payment_recorded", TAKEN, {"manual": True}
+    ),
     LoggedRow(ROLES, "granted", UserRoleFactory, "role_granted", ("user_id", "role_code")),
     LoggedRow(SETTINGS, "added", SystemSettingFactory, "setting_added", ("value",)),
     LoggedRow(MEDIA, "picture", MediaAssetFactory, "media_created", FILE),
@@ -520,6 +525,23 @@ DELETED = [
         {"title": "Встреча", "topic_id": "anxiety"},
     ),
     LoggedRow(REFUNDS, "due", RefundFactory, "refund_deleted", (*REFUND, "requested_at")),
+    LoggedRow(
+        MANUAL,
+        "in cash",
+        PaymentFactory,
+        "manual_payment_deleted",
+        (
+            *TAKEN,
+            "provider",
+            "idempotency_key",
+            "purpose",
+            "currency",
+            "status",
+            "created_at",
+            "confirmed_at",
+        ),
+        {"manual": True},
+    ),
     LoggedRow(
         DELETIONS["content_items"],
         "article",

@@ -1,6 +1,7 @@
 """Random histories of money, compared with a ledger that knows no rows, only sums.
 
-The ledger keeps three numbers for each payment: what arrived, what was given back, what is due.
+The ledger keeps four numbers for each payment: what arrived, what was given back, what is due, and
+what the provider was asked to give back. Staff take parts and give money back beside the provider.
 After every step the table refunds, the balance of each payment and the published amounts agree with
 it to the rouble. tests/booking/test_machine.py covers the calendar beside the money.
 """
@@ -12,10 +13,10 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -29,7 +30,10 @@ from booking.services import (
     expire_holds,
     fail_payment,
     receive_webhook,
+    record_manual_payment,
+    record_refund,
     reschedule_appointment,
+    send_refund,
     start_payment,
 )
 from ebalance.services import Refused
@@ -53,6 +57,7 @@ TERMS = [
 REACHED = {
     *["canceled", "overpaid", "time_gone", "already_over", "by_hand"],
     *["due", "succeeded", "failed", "mismatch", "moved", "again"],
+    *["taken", "taken late", "not taken", "sent", "not sent", "handed back", "not handed back"],
 }
 
 
@@ -64,10 +69,19 @@ class Account:
     arrived: int = 0
     returned: int = 0
     due: int = 0
+    sent: list[int] = field(default_factory=list)  # the refunds that the provider was asked for
 
     @property
     def kept(self) -> int:
-        return self.arrived - self.returned - self.due if self.arrived else 0
+        return self.arrived - self.given - self.due if self.arrived else 0
+
+    @property
+    def given(self) -> int:
+        return self.returned + sum(self.sent)
+
+    @property
+    def is_manual(self) -> bool:
+        return self.payment.provider == "manual"
 
     def owe(self, amount: int) -> None:
         self.due += amount
@@ -91,7 +105,8 @@ class History:
         )
         self.price = terms["price_amount"]
         self.agreed = terms["deposit_amount"] or self.price
-        self.by_staff = {"override": True, "actor": UserFactory(role="owner")}  # at any time
+        self.owner = UserFactory(role="owner")
+        self.by_staff = {"override": True, "actor": self.owner}  # at any time
         self.row = book_appointment(
             service=self.service,
             start=NOW + timedelta(hours=72),
@@ -114,6 +129,7 @@ class History:
         self.now += timedelta(minutes=self.draw.choice([0, 1, 4, 20]))
         moves = [self.pay, self.pay, self.deliver_late, self.fail, self.move, self.sweep]
         moves += [self.refund] * 4 + [self.cancel] * (self.draw.random() < 0.3)
+        moves += [self.take] * 3 + [self.hand_back, self.hand_back, self.send]
         self.draw.choice(moves)()
         connection.check_constraints()
         self.row = self.last()
@@ -168,8 +184,101 @@ class History:
 
     def deliver_late(self) -> None:
         """Deliver the success of any payment, also one that was delivered before."""
-        if self.accounts:
-            self.succeed(self.draw.choice([*self.accounts.values()]))
+        if accounts := self.with_provider():
+            self.succeed(self.draw.choice(accounts))
+
+    def with_provider(self) -> list[Account]:
+        return [account for account in self.accounts.values() if not account.is_manual]
+
+    def take(self) -> None:
+        """Staff take a part, the rest, or too much; sometimes they click twice."""
+        row, left = self.last(), self.price - self.kept
+        amount = max(1, self.draw.choice([left, left, left // 2, left + 1, self.agreed, 1]))
+        has_run_out = row.outcome is None and (
+            row.status == "canceled"
+            or (row.status == "pending_payment" and row.hold_expires_at <= self.now)
+        )
+        is_open = row.status in ("pending_payment", "confirmed") or has_run_out
+        is_enough = not has_run_out or self.kept + amount >= self.agreed
+        key = f"manual-{self.draw.random()}"
+        payments = [
+            self.try_call(
+                lambda: record_manual_payment(
+                    self.row,
+                    method="cash",
+                    amount=amount,
+                    idempotency_key=key,
+                    actor=self.owner,
+                    clock=self.clock,
+                )
+            )
+            for _ in range(self.draw.choice([1, 1, 2]))
+        ]
+        is_taken = is_open and is_enough and 0 < amount <= left
+        assert [payment is not None for payment in payments] == [is_taken] * len(payments)
+        if not is_taken:
+            self.seen["not taken"] += 1
+            return
+        assert {payment.pk for payment in payments} == {payments[0].pk}
+        self.accounts[payments[0].pk] = Account(payments[0], arrived=amount)
+        assert self.kept <= self.price
+        self.seen["taken late" if has_run_out else "taken"] += 1
+        expected = "confirmed" if self.kept >= self.agreed else row.status
+        assert row.status == "confirmed" or self.last().status == expected
+
+    def hand_back(self) -> None:
+        """Staff give back money of any payment: for a refund that is known, or by a new one."""
+        if not self.accounts:
+            return
+        account = self.draw.choice([*self.accounts.values()])
+        known = list(Refund.objects.filter(payment=account.payment.pk).order_by("pk"))
+        refund = self.draw.choice([None, *known])
+        left = account.payment.amount - account.given
+        if refund is None:
+            amount = max(1, self.draw.choice([left, left + 1, left // 3, account.due, 1]))
+            is_given = amount <= left and bool(account.arrived)
+        else:
+            amount = refund.amount + (self.draw.random() < 0.1)
+            is_given = amount == refund.amount and refund.status != "sent"
+            if refund.status == "failed":
+                is_given = is_given and amount <= left
+        stored = self.try_call(
+            lambda: record_refund(
+                account.payment.pk,
+                amount=amount,
+                id=uuid4() if refund is None else refund.pk,
+                actor=self.owner,
+                clock=self.clock,
+            )
+        )
+        assert (stored is not None) == is_given
+        self.seen["handed back" if is_given else "not handed back"] += 1
+        if not is_given or (refund is not None and refund.status == "succeeded"):
+            return
+        # The late success of a failed refund leaves the others due, if there is enough.
+        is_beside = refund is not None and refund.status == "failed"
+        due = account.due
+        account.return_money(amount)
+        if is_beside and account.given + due <= account.payment.amount:
+            account.due = due
+
+    def send(self) -> None:
+        """Staff ask the provider for any refund."""
+        refunds = list(Refund.objects.select_related("payment").order_by("pk"))
+        if not refunds:
+            return
+        refund = self.draw.choice(refunds)
+        account = self.accounts[refund.payment_id]
+        left = account.payment.amount - account.given - account.due
+        is_sent = not account.is_manual and refund.status != "succeeded"
+        if refund.status == "failed":
+            is_sent = is_sent and refund.amount <= left
+        stored = self.try_call(lambda: send_refund(refund.pk, actor=self.owner, clock=self.clock))
+        assert (stored is not None) == is_sent
+        self.seen["not sent"] += not is_sent
+        if is_sent and refund.status != "sent":
+            account.sent.append(refund.amount)
+            account.due -= refund.amount if refund.status == "due" else 0
 
     def succeed(self, account: Account) -> None:
         payment = Payment.objects.get(pk=account.payment.pk)
@@ -203,13 +312,23 @@ class History:
 
     def refund(self) -> None:
         """The provider gives money back: all, a part, what is due, too much, or not in roubles."""
-        if not self.accounts:
+        if not (accounts := self.with_provider()):
             return
-        account = self.draw.choice([*self.accounts.values()])
+        account = self.draw.choice(accounts)
         amount = account.payment.amount
-        left = amount - account.returned
+        left = amount - account.given
         given = self.draw.choice(
-            [amount, amount // 2, left, account.due, account.due // 3, amount + 1, 1, 0]
+            [
+                amount,
+                amount // 2,
+                left,
+                account.due,
+                account.due // 3,
+                amount + 1,
+                1,
+                0,
+                *account.sent,
+            ]
         )
         currency = "USD" if self.draw.random() < 0.05 else "RUB"
         refund_id = f"refund-{self.draw.random()}"
@@ -226,6 +345,11 @@ class History:
         )
         if not is_new:
             self.seen["again"] += 1
+        elif currency == "RUB" and given in account.sent:
+            assert event.last_error is None
+            self.refund_ids[refund_id] = account.payment.pk
+            account.sent.remove(given)
+            account.returned += given
         elif currency != "RUB" or not 0 < given <= left:
             assert event.last_error == "amount_mismatch"
             self.seen["mismatch"] += 1
@@ -292,17 +416,20 @@ class History:
             due = sum(row.amount for row in of_payment if row.status == "due")
             returned = sum(row.amount for row in of_payment if row.status == "succeeded")
             assert (due, returned) == (account.due, account.returned), account
+            sent = sorted(row.amount for row in of_payment if row.status == "sent")
+            assert sent == sorted(account.sent), account
             if account.arrived:
                 stored = Payment.objects.with_balance().get(pk=key)
                 assert stored.balance == account.kept >= 0, account
         failed = {str(row.pk) for row in refunds if row.status == "failed"}
         self.check_published("payment_refunded", refunds, {"succeeded"})
-        due_events = self.check_published("refund_due", refunds, {"due", "succeeded", "failed"})
+        due_events = self.check_published("refund_due", refunds, {*Refund.Status})
         still = sum(amount for key, amount in due_events.items() if key not in failed)
         by_request = sum(
             row.amount for row in refunds if row.status == "succeeded" and row.reason != "by_hand"
         )
-        assert still == sum(a.due for a in self.accounts.values()) + by_request
+        owed = sum(account.due + sum(account.sent) for account in self.accounts.values())
+        assert still == owed + by_request
 
     def check_published(
         self, event_type: str, refunds: list[Refund], statuses: set[str]
