@@ -33,6 +33,7 @@ MODEL_SECTIONS = {
     "booking.refund": "money",
     "ugc.anonymousquestion": "moderation",
     "ugc.moderationaction": "moderation",
+    "ugc.moderationtotal": "moderation",
     "ugc.review": "moderation",
     "ugc.questionanswer": "answers",
     "ugc.reviewpublicationconsent": "answers",

@@ -50,6 +50,7 @@ MOVES = {
     "interactive_runs": "in_progress→completed, in_progress→abandoned",
     "data_export_requests": "requested→processing, processing→ready, processing→failed, "
     "requested→failed",
+    "erasure_requests": "requested→done, requested→refused",
     "message_templates": "draft→active, active→archived, archived→active, active→draft",
     "users": "active→blocked, blocked→active, active→deleted, blocked→deleted",
     "leads": ANY,
@@ -61,6 +62,7 @@ INITIAL = {
     "refunds": {"due", "succeeded"},
     "waitlist_requests": {"new"},
     "data_export_requests": {"requested"},
+    "erasure_requests": {"requested"},
     "anonymous_questions": {"pending", "flagged"},
     "reviews": {"draft", "pending"},
     # Or confirmed, if free of charge or the successor of a rescheduled one: tests/booking.

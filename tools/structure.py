@@ -34,6 +34,11 @@ FOREIGN_SQL = {
     # A trigger lets a paid session lose its client only to erasure, and follow a merge of its lead.
     ("booking/models/paid_sessions.py", "users"),
     ("booking/models/paid_sessions.py", "leads"),
+    # Metrics count facts of the apps below their own in one statement.
+    ("crm/metrics.py", "interactive_definitions"),
+    ("crm/metrics.py", "interactive_runs"),
+    ("crm/metrics.py", "interactive_run_totals"),
+    ("booking/metrics.py", "analytics_events"),
 }
 
 

@@ -110,9 +110,10 @@ def book_appointment(
     and any number of holds; a client has at most settings.MAX_UNPAID_HOLDS. The same
     client_request_id again returns the first appointment in its current state.
 
-    ``anonymous_id`` and ``session_id`` are the browser that books, and its visit: its events before
-    the booking and those of the booking have the same subject (metrics.md). ``hold_until`` (aware)
-    needs an ``actor`` as ``override`` does, and is at most 24 hours after the end of the session.
+    ``anonymous_id`` is the browser and ``session_id`` the visit in which the person books. The
+    event of the booking has both, so the person's lead gets the browser (metrics.md). ``hold_until``
+    (aware) needs an ``actor`` as ``override`` does, and is at most 24 hours after the end of the
+    session.
 
     Raises SlotTaken, TimeNotOffered, TooManyHolds, NotPermitted; SlotUnsuitable, StartInPast,
     ZoneUnknown, FormatUnsuitable, InvalidInput; ServiceUnavailable, ClientUnavailable; NotFound;
@@ -128,14 +129,14 @@ def book_appointment(
         slot=pk_of(slot),
         start=None if start is None else to_utc(start, "start"),
     )
-    require_override_right(override, actor)
-    if hold_until is not None:
-        require_override_right(True, actor)
-        hold_until = to_utc(hold_until, "hold_until")
     visit = Visit(
         anonymous_id=parse_opaque_id(anonymous_id, "anonymous_id"),
         session_id=None if session_id is None else parse_uuid(session_id, "session_id"),
     )
+    require_override_right(override, actor)
+    if hold_until is not None:
+        require_override_right(True, actor)
+        hold_until = to_utc(hold_until, "hold_until")
     earlier = _find_earlier(request, clock=clock)
     if earlier is not None:
         return request.check_same(earlier)

@@ -19,10 +19,11 @@ from django.db import DatabaseError, connection
 from django.utils.module_loading import import_string
 
 from ebalance.db.schema.data_map import Table, tables
-from ebalance.db.schema.retention import After, Purged, RemovedBy, Totals
+from ebalance.db.schema.retention import After, Purged, RemovedBy
 from ebalance.db.walks import COUNT_LIMITS, Tick, Walk, limited, quote
 
 from .exports import storage
+from .totals import added, total_params, totals_of
 
 PATIENCE = 10.0  # seconds without progress, while other transactions lock the remaining rows
 DAY_ZONE = "Europe/Moscow"  # of columns that hold days (metrics.md)
@@ -121,11 +122,12 @@ class TablePurge(Purge):
         self.stuck = [*self.refused]
 
     def find(self, rows: int) -> dict[str, Any]:
-        return {"now": self.now, "at": self.at, "rows": rows, "stuck": self.stuck}
+        chosen = {"now": self.now, "at": self.at, "rows": rows, "stuck": self.stuck}
+        return chosen | total_params()
 
     def change(self, chosen: dict[str, Any]) -> int | None:
         name = quote(self.table.name)
-        totals = self.retention.totals
+        totals = totals_of(self.table)
         column = quote(self.end.column)
         steps = [
             # By ctid, which cannot change while the row is locked.
@@ -179,19 +181,6 @@ class TablePurge(Purge):
     def _type(self, end: After) -> str:
         field = next(f for f in self.model._meta.concrete_fields if f.column == end.column)
         return "date" if field.get_internal_type() == "DateField" else "timestamptz"
-
-
-def added(totals: Totals) -> str:
-    """SQL: add the rows of ``gone`` to their totals."""
-    by, sums = [*map(quote, totals.by)], [*map(quote, totals.sums)]
-    values = ", ".join([*totals.by.values(), *totals.sums.values()])
-    groups = ", ".join(str(n + 1) for n in range(len(by)))
-    more = ", ".join(f"{column} = total.{column} + excluded.{column}" for column in sums)
-    return (
-        f"INSERT INTO {quote(totals.table)} AS total ({', '.join([*by, *sums])}) "
-        f"SELECT {values} FROM gone GROUP BY {groups} "
-        f"ON CONFLICT ON CONSTRAINT {quote(totals.key)} DO UPDATE SET {more}"
-    )
 
 
 def _row(query: str, *params: Any) -> Any:

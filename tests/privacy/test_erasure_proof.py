@@ -39,13 +39,14 @@ from tests.support import execute
 pytestmark = pytest.mark.django_db
 
 # Tables in which an erasure writes rows of its own.
-WRITTEN_BY_ERASURE = {"erasure_ledger", "outbox_events", "audit_log_entries"}
+WRITTEN_BY_ERASURE = {"erasure_ledger", "outbox_events", "audit_log_entries", "moderation_totals"}
 # Columns in which the ids of the person and of their leads may remain: they identify nobody.
 IDS_STAY = {
     "users.id",
     "consents.user_id",
     "review_publication_consents.user_id",
     "erasure_ledger.subject_id",
+    "erasure_requests.user_id",
     "outbox_events.aggregate_id",
     "outbox_events.payload",
     "audit_log_entries.actor_user_id",
@@ -232,6 +233,7 @@ def test_no_mark_remains_after_the_erasure(people: tuple[Marked, ...]) -> None:
         assert column.erasure == classification.ACCOUNTING
     assert [search(other.marks.all()) for other in others] == before
     assert {table.name for table in tables_of_people()} - set(erased.counts) == {
+        "erasure_requests",
         "payments",
         "refunds",
     }
