@@ -1479,9 +1479,6 @@ CREATE FUNCTION public.payments_manual_within_price() RETURNS trigger
     price bigint;
     held bigint;
 BEGIN
-    IF TG_OP = 'UPDATE' AND OLD.status = 'succeeded' THEN
-        RETURN NULL;
-    END IF;
     WITH RECURSIVE earlier AS (
         SELECT a.id, a.rescheduled_from_id FROM public.appointments a
         WHERE a.id = NEW.appointment_id
@@ -1491,8 +1488,9 @@ BEGIN
     SELECT earlier.id INTO first FROM earlier
     ORDER BY earlier.rescheduled_from_id IS NOT NULL, earlier.id LIMIT 1;
     UPDATE public.appointments SET status = status WHERE id = first;
-    IF NEW.provider <> 'manual' THEN
-        RETURN NULL;
+    -- The request again, which ON CONFLICT leaves out or the key refuses.
+    IF EXISTS (SELECT FROM public.payments p WHERE p.idempotency_key = NEW.idempotency_key) THEN
+        RETURN NEW;
     END IF;
     WITH RECURSIVE later AS (
         SELECT a.id FROM public.appointments a WHERE a.id = first
@@ -1505,10 +1503,10 @@ BEGIN
          WHERE r.payment_id = p.id AND r.status <> 'failed')), 0)
     INTO held
     FROM public.payments p WHERE p.appointment_id = ANY (chain) AND p.status = 'succeeded';
-    IF held > price THEN
+    IF held + NEW.amount > price THEN
         PERFORM public.raise_refusal('payments_manual_within_price', TG_TABLE_NAME, 'amount', 'Money taken by staff is, with all that is held for the session, at most its price');
     END IF;
-    RETURN NULL;
+    RETURN NEW;
 END $$;
 
 
@@ -13775,14 +13773,14 @@ COMMENT ON TRIGGER payments_insert_audited ON public.payments IS '9c33b3b2aa1034
 -- Name: payments payments_manual_within_price; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER payments_manual_within_price AFTER INSERT OR UPDATE OF status ON public.payments DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW WHEN ((new.status = 'succeeded'::text)) EXECUTE FUNCTION public.payments_manual_within_price();
+CREATE TRIGGER payments_manual_within_price BEFORE INSERT ON public.payments FOR EACH ROW WHEN ((new.provider = 'manual'::text)) EXECUTE FUNCTION public.payments_manual_within_price();
 
 
 --
 -- Name: TRIGGER payments_manual_within_price ON payments; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER payments_manual_within_price ON public.payments IS '694fc3d9e36bdded1f8b8e1c9f209bf02569b6e8';
+COMMENT ON TRIGGER payments_manual_within_price ON public.payments IS '7590c6fb166a6c4ad9d27fd4a4c34d93e5cae444';
 
 
 --

@@ -13,15 +13,15 @@ from .appointments import Appointment
 def manual_payment_rules() -> list[triggers.Rule]:
     """Triggers of ``payments``."""
     return [
-        # Each success writes the first appointment of the chain, the row that the services lock
-        # first: concurrent successes of a chain wait for each other, and one that does not see the
-        # other (REPEATABLE READ) fails. The provider's success is a fact and is never refused here.
+        # Before the row and its keys are stored: every writer of money locks the appointments first,
+        # then the payments. The UPDATE makes a concurrent manual payment of the chain wait, and fail
+        # where it cannot see this one (REPEATABLE READ). A later success of the provider is a fact,
+        # and is not refused.
         triggers.Rule(
             "payments_manual_within_price",
-            operation=pgtrigger.Insert | pgtrigger.UpdateOf("status"),
-            when=pgtrigger.After,
-            timing=pgtrigger.Immediate,
-            condition="NEW.status = 'succeeded'",
+            operation=pgtrigger.Insert,
+            when=pgtrigger.Before,
+            condition="NEW.provider = 'manual'",
             message=gettext_noop(
                 "Money taken by staff is, with all that is held for the session, at most its price"
             ),
@@ -34,9 +34,6 @@ DECLARE
     price bigint;
     held bigint;
 BEGIN
-    IF TG_OP = 'UPDATE' AND OLD.status = 'succeeded' THEN
-        RETURN NULL;
-    END IF;
     WITH RECURSIVE earlier AS (
         SELECT a.id, a.rescheduled_from_id FROM public.appointments a
         WHERE a.id = NEW.appointment_id
@@ -46,8 +43,9 @@ BEGIN
     SELECT earlier.id INTO first FROM earlier
     ORDER BY earlier.rescheduled_from_id IS NOT NULL, earlier.id LIMIT 1;
     UPDATE public.appointments SET status = status WHERE id = first;
-    IF NEW.provider <> 'manual' THEN
-        RETURN NULL;
+    -- The request again, which ON CONFLICT leaves out or the key refuses.
+    IF EXISTS (SELECT FROM public.payments p WHERE p.idempotency_key = NEW.idempotency_key) THEN
+        RETURN NEW;
     END IF;
     WITH RECURSIVE later AS (
         SELECT a.id FROM public.appointments a WHERE a.id = first
@@ -60,10 +58,10 @@ BEGIN
          WHERE r.payment_id = p.id AND r.status <> 'failed')), 0)
     INTO held
     FROM public.payments p WHERE p.appointment_id = ANY (chain) AND p.status = 'succeeded';
-    IF held > price THEN
+    IF held + NEW.amount > price THEN
         {triggers.REFUSE}
     END IF;
-    RETURN NULL;
+    RETURN NEW;
 END""",
         ),
         triggers.Rule(

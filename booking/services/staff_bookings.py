@@ -11,7 +11,7 @@ from django.utils import timezone as django_timezone
 from content.models import Topic
 from crm.models import LeadIdentity
 from crm.services import find_leads_by_contact
-from ebalance.db import contacts
+from ebalance.db import contacts, lengths
 from ebalance.services import Clock, InvalidInput, RowOrKey, constraint_of, transactional
 from identity.models import User
 
@@ -134,7 +134,7 @@ def parse_name(name: object) -> str | None:
     """The name without blanks around it; None for none. Raises InvalidInput."""
     if name is None:
         return None
-    if not isinstance(name, str) or len(name.splitlines()) > 1:
+    if not isinstance(name, str) or len(name.splitlines()) > 1 or len(name) > lengths.TITLE:
         raise InvalidInput(field="name")
     try:
         return User._meta.get_field("display_name").clean(name.strip(), None) or None

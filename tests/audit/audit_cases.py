@@ -294,6 +294,7 @@ past_session = changes_of(
     "outcome_recorded",
     completed=True,
     start_at_utc=in_the_past,
+    outcome_recorded_at=now,
 )
 question = changes_of(QUESTION, AnonymousQuestionFactory, "question_status_changed")
 flagged_question = changes_of(
@@ -388,7 +389,6 @@ CHANGES = [
     past_session("corrected", outcome="no_show"),
     past_session("with a reason", outcome_reason_category="tech_issue"),
     past_session("by another", outcome_recorded_by_role="assistant"),
-    past_session("later", outcome_recorded_at=NOW),
     question("approved", "status", status="approved", moderated_at=NOW),
     flagged_question("rejected", "status", status="rejected", moderated_at=NOW),
     approved_question("answered", "status", status="answered", answered_at=NOW),

@@ -25,7 +25,7 @@ from tests.rule_groups import (
     check_change_group,
     loop_over,
 )
-from tests.support import Case, breaks, refuses, update_sql
+from tests.support import Case, breaks, insert_sql, refuses, save_related, update_sql
 
 pytestmark = pytest.mark.django_db
 
@@ -60,8 +60,8 @@ def partly_paid(amount: int = 3000, **values: Any) -> Appointment:
     taken("as the deposit", purpose="deposit", amount=DEPOSIT),
     taken("as another deposit", FITS, purpose="deposit", amount=DEPOSIT - 1),
     taken("the whole price", amount=PRICE),
-    taken("above the price", FITS, amount=PRICE + 1),
-    taken("for what is free", FITS, appointment__free=True),
+    taken("above the price", WITHIN, amount=PRICE + 1),
+    taken("for what is free", WITHIN, appointment__free=True),
     asked("with the provider, by a card", method="card"),
     asked("with the provider, by a colleague", RECORDER, recorded_by=lambda: UserFactory()),
     asked(
@@ -224,3 +224,33 @@ def test_status_of_a_receipt_changes_in_every_status() -> None:
         update_sql(row, receipt_status="succeeded")
         row.refresh_from_db()
         assert row.receipt_status == "succeeded"
+
+
+@breaks(WITHIN)
+def test_parts_of_one_statement_count_together() -> None:
+    row = AppointmentFactory()
+
+    def parts(*amounts: int) -> list[Payment]:
+        return [PaymentFactory.build(manual=True, appointment=row, amount=a) for a in amounts]
+
+    for part in (payments := parts(PRICE - 1, 2)):
+        save_related(part)
+    with refuses(WITHIN, "payments"):
+        Payment.objects.bulk_create(payments)
+    payments[1].amount = 1
+    Payment.objects.bulk_create(payments)
+
+
+def test_repeated_insert_of_a_full_payment_is_left_out() -> None:
+    payment = PaymentFactory(manual=True, amount=PRICE)
+    again = PaymentFactory.build(
+        manual=True,
+        appointment=payment.appointment,
+        amount=PRICE,
+        recorded_by=payment.recorded_by,
+        idempotency_key=payment.idempotency_key,
+    )
+    Payment.objects.bulk_create([again], ignore_conflicts=True)
+    assert Payment.objects.count() == 1
+    with refuses("payments_idempotency_key_unique", "payments"):
+        insert_sql(again)
