@@ -1497,6 +1497,8 @@ BEGIN
         UNION
         SELECT a.id FROM public.appointments a JOIN later ON a.rescheduled_from_id = later.id)
     SELECT array_agg(later.id) INTO chain FROM later;
+    PERFORM FROM public.payments p WHERE p.appointment_id = ANY (chain)
+    ORDER BY p.id FOR NO KEY UPDATE;
     SELECT min(a.price_amount) INTO price FROM public.appointments a WHERE a.id = ANY (chain);
     SELECT coalesce(sum(p.amount), 0) - coalesce(sum(
         (SELECT sum(r.amount) FROM public.refunds r
@@ -13780,7 +13782,7 @@ CREATE TRIGGER payments_manual_within_price BEFORE INSERT ON public.payments FOR
 -- Name: TRIGGER payments_manual_within_price ON payments; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER payments_manual_within_price ON public.payments IS '7590c6fb166a6c4ad9d27fd4a4c34d93e5cae444';
+COMMENT ON TRIGGER payments_manual_within_price ON public.payments IS 'f25ddc312255d7b89e43d7763284788a273ec18c';
 
 
 --

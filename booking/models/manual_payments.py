@@ -13,10 +13,10 @@ from .appointments import Appointment
 def manual_payment_rules() -> list[triggers.Rule]:
     """Triggers of ``payments``."""
     return [
-        # Before the row and its keys are stored: every writer of money locks the appointments first,
-        # then the payments. The UPDATE makes a concurrent manual payment of the chain wait, and fail
-        # where it cannot see this one (REPEATABLE READ). A later success of the provider is a fact,
-        # and is not refused.
+        # Before the row and its keys are stored: as in the services, the appointment is locked first,
+        # then the payments. Concurrent manual payments of a chain wait for each other; the UPDATE makes
+        # the second one fail if it cannot see the first (REPEATABLE READ). A success of the provider
+        # locks its payment alone: it is a fact, and is not refused.
         triggers.Rule(
             "payments_manual_within_price",
             operation=pgtrigger.Insert,
@@ -52,6 +52,8 @@ BEGIN
         UNION
         SELECT a.id FROM public.appointments a JOIN later ON a.rescheduled_from_id = later.id)
     SELECT array_agg(later.id) INTO chain FROM later;
+    PERFORM FROM public.payments p WHERE p.appointment_id = ANY (chain)
+    ORDER BY p.id FOR NO KEY UPDATE;
     SELECT min(a.price_amount) INTO price FROM public.appointments a WHERE a.id = ANY (chain);
     SELECT coalesce(sum(p.amount), 0) - coalesce(sum(
         (SELECT sum(r.amount) FROM public.refunds r
