@@ -13,10 +13,10 @@ from .appointments import Appointment
 def manual_payment_rules() -> list[triggers.Rule]:
     """Triggers of ``payments``."""
     return [
-        # Before the row and its keys are stored: as in the services, the appointment is locked first,
-        # then the payments. Concurrent manual payments of a chain wait for each other; the UPDATE makes
-        # the second one fail if it cannot see the first (REPEATABLE READ). A success of the provider
-        # locks its payment alone: it is a fact, and is not refused.
+        # Before the row and its keys are stored: as in the services, the appointment is locked
+        # first, then the payments. Concurrent manual payments of a chain wait for each other; the
+        # UPDATE makes the second one fail if it cannot see the first (REPEATABLE READ). A success
+        # of the provider locks its payment alone: it is a fact, and is not refused.
         triggers.Rule(
             "payments_manual_within_price",
             operation=pgtrigger.Insert,

@@ -111,9 +111,9 @@ def book_appointment(
     client_request_id again returns the first appointment in its current state.
 
     ``anonymous_id`` is the browser and ``session_id`` the visit in which the person books. The
-    event of the booking has both, so the person's lead gets the browser (metrics.md). ``hold_until``
-    (aware) needs an ``actor`` as ``override`` does, and is at most 24 hours after the end of the
-    session.
+    event of the booking has both, so the person's lead gets the browser (metrics.md).
+    ``hold_until`` (aware) needs an ``actor`` as ``override`` does, and is at most 24 hours after
+    the end of the session.
 
     Raises SlotTaken, TimeNotOffered, TooManyHolds, NotPermitted; SlotUnsuitable, StartInPast,
     ZoneUnknown, FormatUnsuitable, InvalidInput; ServiceUnavailable, ClientUnavailable; NotFound;

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from booking.models import Appointment, Payment
+from booking.models import Appointment, Payment, Refund
 from tests.booking.outbox_assertions import confirmed, reschedule
 from tests.booking.test_payments import succeed, succeed_and_save
 from tests.factories import AppointmentFactory, PaymentFactory, RefundFactory, UserFactory
@@ -25,7 +25,7 @@ from tests.rule_groups import (
     check_change_group,
     loop_over,
 )
-from tests.support import Case, breaks, insert_sql, refuses, save_related, update_sql
+from tests.support import Case, breaks, execute, insert_sql, refuses, save_related, update_sql
 
 pytestmark = pytest.mark.django_db
 
@@ -254,3 +254,30 @@ def test_repeated_insert_of_a_full_payment_is_left_out() -> None:
     assert Payment.objects.count() == 1
     with refuses("payments_idempotency_key_unique", "payments"):
         insert_sql(again)
+
+
+# The statements of record_success() of release 1.0, which runs beside this one during a deploy. To
+# it, manual money is the first success of its purpose.
+CLOSE_SECOND = "UPDATE payments SET status = 'canceled', failure_category = 'unknown' WHERE id = %s"
+OWE_SECOND = "INSERT INTO refunds (payment_id, amount, reason) VALUES (%s, %s, 'duplicate')"
+
+
+def test_second_success_of_release_1_0_is_due_back() -> None:
+    second = PaymentFactory(appointment=partly_paid(1), answered=True, full=True)
+    execute(CLOSE_SECOND, [second.pk])
+    execute(OWE_SECOND, [second.pk, second.amount])
+    connection.check_constraints()
+    (refund,) = Refund.objects.all()
+    assert (refund.payment_id, refund.amount, refund.status) == (second.pk, PRICE, "due")
+    # The session keeps only the first part.
+    with refuses(WITHIN, "payments"):
+        PaymentFactory(manual=True, appointment=second.appointment, amount=PRICE)
+    PaymentFactory(manual=True, appointment=second.appointment, amount=PRICE - 1)
+
+
+def test_session_that_was_given_back_is_paid_again() -> None:
+    first = PaymentFactory(manual=True, amount=PRICE)
+    RefundFactory(payment=first, amount=PRICE, succeeded=True)
+    PaymentFactory(manual=True, appointment=first.appointment, amount=PRICE)
+    with refuses(WITHIN, "payments"):
+        PaymentFactory(manual=True, appointment=first.appointment, amount=1)
