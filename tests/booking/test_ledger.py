@@ -1,9 +1,10 @@
 """Random histories of money, compared with a ledger that knows no rows, only sums.
 
 The ledger keeps four numbers for each payment: what arrived, what was given back, what is due, and
-what the provider was asked to give back. Staff take parts and give money back beside the provider.
-After every step the table refunds, the balance of each payment and the published amounts agree with
-it to the rouble. tests/booking/test_machine.py covers the calendar beside the money.
+what the provider was asked to give back. Staff take parts and give money back beside the provider;
+deliveries arrive late, twice, and before the id of their payment. After every step the table
+refunds, the balance of each payment, the audit log and the published amounts agree with it to the
+rouble. tests/booking/test_machine.py covers the calendar beside the money.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
-from audit.models import OutboxEvent
+from audit.models import AuditLogEntry, OutboxEvent
 from booking.models import Appointment, Payment, Refund
 from booking.services import (
     attach_provider_id,
@@ -36,7 +37,7 @@ from booking.services import (
     send_refund,
     start_payment,
 )
-from ebalance.services import Refused
+from ebalance.services import Refused, constraint_of
 from tests.databases import Database
 from tests.factories import PaymentFactory, ServiceFactory, UserFactory
 from tests.scale import scaled
@@ -58,7 +59,15 @@ REACHED = {
     *["canceled", "overpaid", "time_gone", "already_over", "by_hand"],
     *["due", "succeeded", "failed", "mismatch", "moved", "again"],
     *["taken", "taken late", "not taken", "sent", "not sent", "handed back", "not handed back"],
+    *["early", "attached", "canceled at the provider"],
 }
+# Statements of another program, which the services know nothing of.
+INSERT_MANUAL = """
+INSERT INTO payments (appointment_id, provider, method, recorded_by_user_id, idempotency_key,
+                      purpose, amount, status, confirmed_at)
+VALUES (%s, 'manual', 'card', %s, 'raw', 'full', %s, 'succeeded', now())
+"""
+INSERT_REFUND = "INSERT INTO refunds (payment_id, amount, reason) VALUES (%s, %s, 'by_hand')"
 
 
 @dataclass
@@ -70,6 +79,10 @@ class Account:
     returned: int = 0
     due: int = 0
     sent: list[int] = field(default_factory=list)  # the refunds that the provider was asked for
+    key: str = ""  # the provider's id
+    is_attached: bool = True  # the practice knows that id
+    is_closed: bool = False  # it failed, or was canceled, before money arrived
+    waiting: list[tuple[str, str, int]] = field(default_factory=list)  # deliveries before the id
 
     @property
     def kept(self) -> int:
@@ -130,6 +143,7 @@ class History:
         moves = [self.pay, self.pay, self.deliver_late, self.fail, self.move, self.sweep]
         moves += [self.refund] * 4 + [self.cancel] * (self.draw.random() < 0.3)
         moves += [self.take] * 3 + [self.hand_back, self.hand_back, self.send]
+        moves += [self.attach, self.cancel_payment] + [self.write_raw_sql] * 2
         self.draw.choice(moves)()
         connection.check_constraints()
         self.row = self.last()
@@ -163,9 +177,9 @@ class History:
         )
         if payment is None:
             return
-        attach_provider_id(payment, provider_payment_id=f"yk-{name}", clock=self.clock)
-        payment.refresh_from_db()
-        self.accounts[payment.pk] = Account(payment)
+        account = self.accounts[payment.pk] = Account(payment, key=f"yk-{name}", is_attached=False)
+        if self.draw.random() < 0.7:
+            self.attach_to(account)
         if purpose == "deposit" and self.draw.random() < 0.3:
             self.insert_full_payment(payment.appointment)
         if self.draw.random() < 0.7:
@@ -178,7 +192,7 @@ class History:
             payment = PaymentFactory(
                 appointment=appointment, purpose="full", amount=self.price, answered=True
             )
-            self.accounts[payment.pk] = Account(payment)
+            self.accounts[payment.pk] = Account(payment, key=payment.provider_payment_id)
             if self.draw.random() < 0.7:
                 self.succeed(self.accounts[payment.pk])
 
@@ -236,7 +250,8 @@ class History:
         left = account.payment.amount - account.given
         if refund is None:
             amount = max(1, self.draw.choice([left, left + 1, left // 3, account.due, 1]))
-            is_given = amount <= left and bool(account.arrived)
+            # A refund of the provider shows that there was money, before its success is delivered.
+            is_given = amount <= left and bool(account.arrived or known)
         else:
             amount = refund.amount + (self.draw.random() < 0.1)
             is_given = amount == refund.amount and refund.status != "sent"
@@ -280,35 +295,88 @@ class History:
             account.sent.append(refund.amount)
             account.due -= refund.amount if refund.status == "due" else 0
 
-    def succeed(self, account: Account) -> None:
-        payment = Payment.objects.get(pk=account.payment.pk)
-        row, is_new = self.last(), account.arrived == 0
-        is_canceled, has_expired = row.status == "canceled", row.outcome is None
+    def attach(self) -> None:
+        """The id of a payment is stored late, after the first deliveries about it."""
+        if unknown := [account for account in self.with_provider() if not account.is_attached]:
+            self.attach_to(self.draw.choice(unknown))
+
+    def attach_to(self, account: Account) -> None:
+        row = self.last()
+        attach_provider_id(account.payment.pk, provider_payment_id=account.key, clock=self.clock)
+        self.seen["attached"] += bool(account.waiting)
+        account.is_attached = True
+        early, account.waiting = account.waiting, []
+        for kind, refund_id, amount in sorted(early, key=lambda delivery: delivery[0] != "refund"):
+            match kind:
+                case "refund" if 0 < amount <= account.payment.amount - account.given:
+                    self.refund_arrived(account, refund_id, amount)
+                case "succeeded":
+                    self.success_arrived(account, row)
+                case "canceled" if not account.arrived:
+                    account.is_closed = True
+
+    def deliver(self, account: Account, kind: str, refund_id: str = "", **about: Any) -> str | None:
+        """Deliver once or twice; return the error. Without the id of the payment it has to wait."""
+        amount = about.get("amount", account.payment.amount)
         for _ in range(self.draw.choice([1, 1, 2])):
-            receive_webhook(
-                event_type="payment.succeeded",
-                provider_payment_id=payment.provider_payment_id,
-                amount=f"{payment.amount}.00",
-                currency="RUB",
+            event = receive_webhook(
+                event_type=f"refund.{kind}" if refund_id else f"payment.{kind}",
+                provider_payment_id=account.key,
+                object_id=refund_id or None,
+                amount=amount,
+                currency=about.get("currency", "RUB"),
                 clock=self.clock,
             )
-        if not is_new:
-            self.seen["again"] += 1
+        if not account.is_attached:
+            assert event.last_error == "unknown_payment"
+            delivery = ("refund" if refund_id else kind, refund_id, amount)
+            if delivery not in account.waiting and about.get("currency", "RUB") == "RUB":
+                account.waiting.append(delivery)
+            self.seen["early"] += 1
+        return event.last_error
+
+    def succeed(self, account: Account) -> None:
+        row, is_new = self.last(), account.arrived == 0
+        self.deliver(account, "succeeded")
+        if not account.is_attached:
             return
-        account.arrived = payment.amount
-        is_lost = is_canceled and (not has_expired or self.kept < self.agreed)
-        if payment.status != "pending" or is_lost:
+        if is_new:
+            self.success_arrived(account, row)
+        else:
+            self.seen["again"] += 1
+
+    def success_arrived(self, account: Account, row: Appointment) -> None:
+        """``row``: the last appointment of the chain before the money arrived."""
+        if account.arrived:
+            return
+        account.arrived = account.payment.amount
+        is_lost = row.status == "canceled" and (row.outcome is not None or self.kept < self.agreed)
+        if account.is_closed or is_lost:
             account.owe(account.kept)
-        elif (overpaid := self.kept - self.price) > 0:
+            return
+        if (overpaid := self.kept - self.price) > 0:
             account.owe(min(overpaid, account.kept))
+        expected = "confirmed" if self.kept >= self.agreed else row.status
+        assert row.status == "confirmed" or self.last().status == expected
 
     def fail(self) -> None:
         for account in self.accounts.values():
-            self.try_call(
+            failed = self.try_call(
                 lambda account=account: fail_payment(
-                    account.payment, category="timeout", clock=self.clock
+                    account.payment.pk, category="timeout", clock=self.clock
                 )
             )
+            assert failed is None or not account.arrived or account.is_closed
+            account.is_closed = account.is_closed or not account.arrived
+
+    def cancel_payment(self) -> None:
+        """The provider reports that a payment is canceled. After its success that is no news."""
+        if accounts := self.with_provider():
+            account = self.draw.choice(accounts)
+            self.deliver(account, "canceled")
+            if account.is_attached and not account.arrived:
+                account.is_closed = True
+            self.seen["canceled at the provider"] += 1
 
     def refund(self) -> None:
         """The provider gives money back: all, a part, what is due, too much, or not in roubles."""
@@ -317,46 +385,60 @@ class History:
         account = self.draw.choice(accounts)
         amount = account.payment.amount
         left = amount - account.given
-        given = self.draw.choice(
-            [
-                amount,
-                amount // 2,
-                left,
-                account.due,
-                account.due // 3,
-                amount + 1,
-                1,
-                0,
-                *account.sent,
-            ]
-        )
+        choices = [amount, amount // 2, left, account.due, account.due // 3, amount + 1, 1, 0]
+        given = self.draw.choice([*choices, *account.sent])
         currency = "USD" if self.draw.random() < 0.05 else "RUB"
         refund_id = f"refund-{self.draw.random()}"
-        if self.refund_ids and self.draw.random() < 0.2:
+        if self.refund_ids and account.is_attached and self.draw.random() < 0.2:
             refund_id = self.draw.choice([*self.refund_ids])
         is_new = refund_id not in self.refund_ids
-        event = receive_webhook(
-            event_type="refund.succeeded",
-            provider_payment_id=account.payment.provider_payment_id,
-            amount=given,
-            currency=currency,
-            object_id=refund_id,
-            clock=self.clock,
-        )
+        error = self.deliver(account, "succeeded", refund_id, amount=given, currency=currency)
+        if not account.is_attached:
+            return
         if not is_new:
             self.seen["again"] += 1
-        elif currency == "RUB" and given in account.sent:
-            assert event.last_error is None
-            self.refund_ids[refund_id] = account.payment.pk
-            account.sent.remove(given)
-            account.returned += given
-        elif currency != "RUB" or not 0 < given <= left:
-            assert event.last_error == "amount_mismatch"
+        elif currency != "RUB" or not (given in account.sent or 0 < given <= left):
+            assert error == "amount_mismatch"
             self.seen["mismatch"] += 1
         else:
-            assert event.last_error is None
-            self.refund_ids[refund_id] = account.payment.pk
-            account.return_money(given)
+            assert error is None
+            self.refund_arrived(account, refund_id, given)
+
+    def refund_arrived(self, account: Account, refund_id: str, amount: int) -> None:
+        self.refund_ids[refund_id] = account.payment.pk
+        if amount in account.sent:
+            account.sent.remove(amount)
+            account.returned += amount
+        else:
+            account.return_money(amount)
+
+    def write_raw_sql(self) -> None:
+        """The database itself refuses a rouble too much, and takes the last rouble."""
+        left = self.price - self.kept
+        manual = (INSERT_MANUAL, self.last().pk, self.owner.pk)
+        limits = [(manual, left, "payments_manual_within_price")]
+        if self.accounts:
+            account = self.draw.choice([*self.accounts.values()])
+            rest = account.payment.amount - account.given - account.due
+            limits.append(((INSERT_REFUND, account.payment.pk), rest, "refunds_within_payment"))
+        for (statement, *row), limit, rule in limits:
+            for amount in {max(1, limit), limit + 1}:
+                assert self.is_accepted(statement, [*row, amount], rule) == (0 < amount <= limit)
+
+    def is_accepted(self, statement: str, values: list[Any], rule: str) -> bool:
+        """Whether the database takes the row, which is removed again; else ``rule`` refuses it."""
+        with transaction.atomic():
+            try:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    cursor.execute(statement, values)
+                    connection.check_constraints()
+            except IntegrityError as error:
+                if constraint_of(error) != rule:
+                    raise
+                return False
+            finally:
+                transaction.set_rollback(True)
+        return True
 
     def cancel(self) -> None:
         row = self.last()
@@ -421,6 +503,11 @@ class History:
             if account.arrived:
                 stored = Payment.objects.with_balance().get(pk=key)
                 assert stored.balance == account.kept >= 0, account
+        manual = [account for account in self.accounts.values() if account.is_manual]
+        logged = AuditLogEntry.objects.filter(action="manual_payment_recorded")
+        assert sorted(entry.new_value["amount"] for entry in logged) == sorted(
+            account.arrived for account in manual
+        )
         failed = {str(row.pk) for row in refunds if row.status == "failed"}
         self.check_published("payment_refunded", refunds, {"succeeded"})
         due_events = self.check_published("refund_due", refunds, {*Refund.Status})
