@@ -10,8 +10,8 @@ NONE: frozenset[str] = frozenset()
 SECTIONS = {
     "schedule": (FULL, NONE),
     "services": (READ, NONE),
-    # By services of booking. The pages are the owner's.
-    "money": (frozenset({"record"}), NONE),
+    # Services of booking record it. The assistant sees those of the day (booking/money_admin.py).
+    "money": (READ | {"record"}, NONE),
     "content": (READ, FULL),
     "crm": (FULL, NONE),
     "moderation": (FULL - {"delete"}, NONE),

@@ -141,7 +141,7 @@ class History:
     def step(self) -> None:
         self.now += timedelta(minutes=self.draw.choice([0, 1, 4, 20]))
         moves = [self.pay, self.pay, self.deliver_late, self.fail, self.move, self.sweep]
-        moves += [self.refund] * 4 + [self.cancel] * (self.draw.random() < 0.3)
+        moves += [self.refund] * 4 + [self.cancel] * (self.draw.random() < 0.6)
         moves += [self.take] * 3 + [self.hand_back, self.hand_back, self.send]
         moves += [self.attach, self.cancel_payment] + [self.write_raw_sql] * 2
         self.draw.choice(moves)()
