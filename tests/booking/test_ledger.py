@@ -142,7 +142,7 @@ class History:
         self.now += timedelta(minutes=self.draw.choice([0, 1, 4, 20]))
         moves = [self.pay, self.pay, self.deliver_late, self.fail, self.move, self.sweep]
         moves += [self.refund] * 4 + [self.cancel] * (self.draw.random() < 0.6)
-        moves += [self.take] * 3 + [self.hand_back, self.hand_back, self.send]
+        moves += [self.take] * 3 + [self.hand_back] * 3 + [self.send] * 2 + [self.sweep]
         moves += [self.attach, self.cancel_payment] + [self.write_raw_sql] * 2
         self.draw.choice(moves)()
         connection.check_constraints()
@@ -246,7 +246,8 @@ class History:
             return
         account = self.draw.choice([*self.accounts.values()])
         known = list(Refund.objects.filter(payment=account.payment.pk).order_by("pk"))
-        refund = self.draw.choice([None, *known])
+        sent = [row for row in known if row.status == "sent"]
+        refund = self.draw.choice([None, *known, *sent])
         left = account.payment.amount - account.given
         if refund is None:
             amount = max(1, self.draw.choice([left, left + 1, left // 3, account.due, 1]))
@@ -279,7 +280,7 @@ class History:
 
     def send(self) -> None:
         """Staff ask the provider for any refund."""
-        refunds = list(Refund.objects.select_related("payment").order_by("pk"))
+        refunds = list(Refund.objects.order_by("pk"))
         if not refunds:
             return
         refund = self.draw.choice(refunds)
@@ -373,7 +374,8 @@ class History:
         """The provider reports that a payment is canceled. After its success that is no news."""
         if accounts := self.with_provider():
             account = self.draw.choice(accounts)
-            self.deliver(account, "canceled")
+            error = self.deliver(account, "canceled")
+            assert error is None or not account.is_attached
             if account.is_attached and not account.arrived:
                 account.is_closed = True
             self.seen["canceled at the provider"] += 1
