@@ -626,7 +626,7 @@ def breaks_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     "sabotage",
     [
         lambda patch: patch.setattr(settlement, "confirm_locked_appointment", raise_bug),
-        lambda patch: patch.setattr(settlement, "track_appointment", raise_bug),
+        lambda patch: patch.setattr(settlement, "track_paid", raise_bug),
         lambda patch: patch.setattr(settlement, "get_paid_appointment", raise_bug),
         fails_to_publish,
         breaks_a_rule,
