@@ -1,8 +1,8 @@
 """The tracking plan accepts payments that staff take: payment_provider may be manual.
 
 Rollback note: run `UPDATE tracking_event_params SET allowed = ARRAY['yookassa'] WHERE name =
-'payment_provider'`; nothing is lost. New events
-of manual payments are then refused, stored ones stay.
+'payment_provider'`; nothing is lost. New events of manual payments are then refused, stored ones
+stay.
 """
 
 from django.db import migrations
