@@ -27,6 +27,7 @@ MODEL_SECTIONS = {
     "booking.appointment": "schedule",
     "booking.waitlistrequest": "schedule",
     "booking.service": "services",
+    "booking.messagedelivery": "templates",
     "ugc.anonymousquestion": "moderation",
     "ugc.moderationaction": "moderation",
     "ugc.review": "moderation",
@@ -55,6 +56,7 @@ OWNER = frozenset({"owner"})
 PRACTICE = frozenset({"owner", "assistant"})
 REVEALS = {
     "booking.intakeform.payload_encrypted": OWNER,  # the assistant by SETTINGS
+    "booking.sessionnote.note_encrypted": OWNER,
     "booking.waitlistrequest.contact_value_encrypted": PRACTICE,
     "crm.leadidentity.email_encrypted": PRACTICE,
     "crm.leadidentity.phone_encrypted": PRACTICE,

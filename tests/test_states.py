@@ -50,6 +50,8 @@ MOVES = {
     "interactive_runs": "in_progress→completed, in_progress→abandoned",
     "data_export_requests": "requested→processing, processing→ready, processing→failed, "
     "requested→failed",
+    "message_deliveries": "scheduled→sending, scheduled→canceled, scheduled→suppressed, "
+    "sending→sent, sending→failed, sending→scheduled, sending→suppressed",
     "message_templates": "draft→active, active→archived, archived→active, active→draft",
     "users": "active→blocked, blocked→active, active→deleted, blocked→deleted",
     "leads": ANY,
@@ -58,6 +60,7 @@ MOVES = {
 INITIAL = {
     "payments": {"pending"},
     "refunds": {"due", "succeeded"},
+    "message_deliveries": {"scheduled"},
     "waitlist_requests": {"new"},
     "data_export_requests": {"requested"},
     "anonymous_questions": {"pending", "flagged"},

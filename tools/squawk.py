@@ -10,6 +10,7 @@ apply here. Exits 1 if squawk has something against a migration.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,9 @@ from ebalance.db.runner.releases import release_of  # noqa: E402
 SQUAWK = Path(sys.executable).with_name("squawk")
 # `migrate` sets limits for each step.
 LIMITS = "SET lock_timeout = '1500ms';\nSET statement_timeout = '5s';\n"
+COMMIT = "COMMIT;\n"
+CREATED = re.compile(r'CREATE TABLE "(\w+)"')
+CHANGED = re.compile(r'(?:ALTER TABLE|INDEX "\w+" ON|TRIGGER \w+ .* ON) "?(\w+)"?')
 
 
 def unreleased() -> Iterator[tuple[str, list[Step] | None]]:
@@ -62,12 +66,23 @@ def unreleased() -> Iterator[tuple[str, list[Step] | None]]:
 
 
 def text_of(steps: list[Step]) -> str:
-    """The SQL of a migration with the transactions of ``migrate``. RunPython is left out."""
-    texts = [
-        f"{step.sql};\n" if step.is_concurrent else f"BEGIN;\n{step.sql};\nCOMMIT;\n"
-        for step in steps
-        if step.sql
-    ]
+    """The SQL of a migration with the transactions of ``migrate``. RunPython is left out.
+
+    ``migrate`` also divides the statements on a new table that refer to tables of clients.
+    squawk knows a new table in its own transaction only, so they are one transaction here.
+    """
+    texts: list[str] = []
+    new: set[str] = set()
+    for step in steps:
+        new |= set(CREATED.findall(step.sql))
+        if not step.sql:
+            continue
+        if step.is_concurrent:
+            texts.append(f"{step.sql};\n")
+        elif texts and set(CHANGED.findall(step.sql)) <= new and texts[-1].endswith(COMMIT):
+            texts[-1] = f"{texts[-1].removesuffix(COMMIT)}{step.sql};\n{COMMIT}"
+        else:
+            texts.append(f"BEGIN;\n{step.sql};\n{COMMIT}")
     return "\n".join([LIMITS, *texts]) if texts else ""
 
 

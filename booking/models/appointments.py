@@ -24,6 +24,7 @@ from ebalance.db.schema.retention import kept
 from ebalance.db.sets import EntryPoint
 from ebalance.db.times import FactTime, PlannedTime
 
+from .message_rules import messages_end_with_session
 from .paid_sessions import paid_session_rules
 from .schedule import AvailabilitySlot
 from .services import Service
@@ -382,6 +383,7 @@ END""",
                     "What an appointment replaces, and the request it came by, do not change"
                 ),
             ),
+            messages_end_with_session(),
             triggers.touch_updated_at("appointments"),
             *auditing.audited(
                 "appointments",

@@ -21,6 +21,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
             ("booking.ScheduleRule", "date_range"),
             ("booking.WaitlistRequest", "hourglass_top"),
             ("booking.IntakeForm", "assignment"),
+            ("booking.SessionNote", "sticky_note_2"),
             ("booking.Service", "psychology"),
         ],
     ),
@@ -94,6 +95,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
         _("Messages"),
         False,
         [
+            ("booking.MessageDelivery", "outgoing_mail"),
             ("audit.MessageTemplate", "mail"),
             ("audit.MessageTemplateVersion", "history"),
         ],
