@@ -169,3 +169,10 @@ class IntakeClosed(TransitionRefused):
 
     code = "intake_closed"
     sentence_template = _("This form can no longer be changed.")
+
+
+class ClaimLost(TransitionRefused):
+    """The claim of the message ran out and was ended: nobody knows whether it was sent."""
+
+    code = "claim_lost"
+    sentence_template = _("The time to report was over: nobody knows whether it was sent.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from ebalance.db import rules, triggers
 from ebalance.db.encryption.fields import SealedText
+from ebalance.db.encryption.values import Plaintext, Sealed
 from ebalance.db.fields import (
     Entity,
     RestrictForeignKey,
@@ -39,7 +41,9 @@ class SessionNote(Entity):
         related_name="session_notes",
         db_comment=by_staff("who wrote it"),
     )
-    note_encrypted = SealedText(token="session_notes.note", db_comment=p2("note, sealed"))
+    note_encrypted: models.Field[Plaintext | Sealed, Sealed] = SealedText(
+        token="session_notes.note", db_comment=p2("note, sealed")
+    )
     created_at = created_at()
     updated_at = updated_at()
 

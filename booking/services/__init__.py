@@ -13,6 +13,15 @@ from .appointments import (
 from .bookings import book_appointment
 from .holds import expire_holds
 from .intake import save_intake_draft, submit_intake_form
+from .message_claims import (
+    ClaimedMessage,
+    claim_due_messages,
+    expire_claims,
+    mark_failed,
+    mark_sent,
+)
+from .messages import schedule_message, schedule_messages
+from .notes import change_session_note, write_session_note
 from .payments import attach_provider_id, fail_payment, start_payment
 from .schedule import GeneratedSlots, generate_slots
 from .slots import block_slot, unblock_slot
@@ -25,24 +34,33 @@ from .webhooks import process_webhook, receive_webhook
 
 __all__ = [
     "Cancellation",
+    "ClaimedMessage",
     "GeneratedSlots",
     "attach_provider_id",
     "block_slot",
     "book_appointment",
     "cancel_appointment",
+    "change_session_note",
+    "claim_due_messages",
     "close_waitlist_request",
     "confirm_appointment",
+    "expire_claims",
     "expire_holds",
     "fail_payment",
     "generate_slots",
+    "mark_failed",
+    "mark_sent",
     "mark_waitlist_request_contacted",
     "process_webhook",
     "receive_webhook",
     "record_outcome",
     "reschedule_appointment",
     "save_intake_draft",
+    "schedule_message",
+    "schedule_messages",
     "start_payment",
     "submit_intake_form",
     "submit_waitlist_request",
     "unblock_slot",
+    "write_session_note",
 ]

@@ -11,6 +11,7 @@ from ebalance.services import Clock
 from identity.models import User
 
 from ..models import Appointment, WaitlistRequest
+from .messages import schedule_session_messages
 
 
 def get_acting_role(actor: User | None) -> str:
@@ -31,6 +32,8 @@ def publish_appointment_event(event_type: str, appointment: Appointment, **paylo
 
 
 def publish_confirmation(appointment: Appointment, *, clock: Clock) -> None:
+    """Announce a confirmed appointment, to its person too."""
+    schedule_session_messages(appointment, clock=clock)
     publish_appointment_event("appointment_confirmed", appointment, format=appointment.format)
     track_appointment(
         "booking_confirmed",

@@ -1,0 +1,67 @@
+"""The psychologist's notes about sessions. Their text is sealed."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from crm.services.texts import check_text, is_same_text
+from ebalance.db.encryption.fields import Plaintext
+from ebalance.db.ids import uuid7
+from ebalance.services import (
+    IdempotencyConflict,
+    RowOrKey,
+    get_or_refuse,
+    lock_or_refuse,
+    parse_uuid,
+    refresh,
+    require_permission,
+    transactional,
+)
+from identity.models import User
+
+from ..models import Appointment, SessionNote
+
+
+@transactional
+def write_session_note(
+    appointment: RowOrKey[Appointment],
+    *,
+    text: Plaintext,
+    actor: User,
+    id: UUID | str | None = None,
+) -> SessionNote:
+    """Add a note about the session, by ``actor``, the owner. With ``id`` repeatable.
+
+    Raises TextBlank, TextTooLong, IdempotencyConflict for the id of another note, NotPermitted,
+    InvalidInput, NotFound; UnsealedValue for a text that is not Plaintext.
+    """
+    require_permission(actor, "booking.add_sessionnote")
+    check_text(text)
+    note = SessionNote(
+        pk=uuid7() if id is None else parse_uuid(id, "id"),
+        appointment=get_or_refuse(Appointment.objects.all(), appointment),
+        author=actor,
+        note_encrypted=text,
+    )
+    SessionNote.objects.bulk_create([note], ignore_conflicts=True)
+    stored = SessionNote.objects.get(pk=note.pk)
+    same = (stored.appointment_id, stored.author_id) == (note.appointment_id, note.author_id)
+    if not same or not is_same_text(stored.note_encrypted, text):
+        raise IdempotencyConflict(entity="session_notes", id=note.pk)
+    return stored
+
+
+@transactional
+def change_session_note(
+    note: RowOrKey[SessionNote], *, text: Plaintext, actor: User
+) -> SessionNote:
+    """Replace the text of a note. ``actor`` is the owner.
+
+    Raises TextBlank, TextTooLong, NotPermitted, NotFound; UnsealedValue.
+    """
+    require_permission(actor, "booking.change_sessionnote")
+    check_text(text)
+    row = lock_or_refuse(SessionNote.objects.defer("note_encrypted"), note)
+    row.note_encrypted = text
+    row.save(update_fields=["note_encrypted"])
+    return refresh(note, row)
