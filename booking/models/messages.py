@@ -21,7 +21,7 @@ from ebalance.db.fields import (
 )
 from ebalance.db.schema.classification import NULL, of_person, p0
 from ebalance.db.schema.retention import After, purged
-from ebalance.db.times import FactTime, PlannedTime
+from ebalance.db.times import FactTime, PlannedTime, read_fact_clock
 from identity.models import Consent
 
 from .appointments import Appointment
@@ -248,6 +248,7 @@ class MessageDelivery(Entity):
                     "A claim that ran out is not renewed: the message may have been sent"
                 ),
                 column="status",
+                broken=lambda row: renews_lost_claim(row),
             ),
             triggers.Rule(
                 "message_deliveries_session_is_on",
@@ -279,6 +280,15 @@ class MessageDelivery(Entity):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} · {self.get_status_display()}"
+
+
+def renews_lost_claim(row: MessageDelivery) -> bool:
+    """Whether a claim that ran out would go on (message_deliveries_lost_claim_ends)."""
+    old = triggers.stored(row, "status", "claimed_until")
+    if old is None or old["status"] != "sending" or row.status not in ("scheduled", "sending"):
+        return False
+    is_changed = (row.status, row.claimed_until) != ("sending", old["claimed_until"])
+    return is_changed and old["claimed_until"] <= read_fact_clock()
 
 
 def changes_lead(row: MessageDelivery) -> bool:
