@@ -13298,14 +13298,14 @@ COMMENT ON TRIGGER message_deliveries_created_at_not_ahead ON public.message_del
 -- Name: message_deliveries message_deliveries_facts_stay; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE TRIGGER message_deliveries_facts_stay BEFORE UPDATE ON public.message_deliveries FOR EACH ROW WHEN (((old.kind IS DISTINCT FROM new.kind) OR (old.channel IS DISTINCT FROM new.channel) OR (old.dedupe_key IS DISTINCT FROM new.dedupe_key) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.refuse('message_deliveries_facts_stay', 'kind', 'Kind, channel and key of a message never change');
+CREATE TRIGGER message_deliveries_facts_stay BEFORE UPDATE ON public.message_deliveries FOR EACH ROW WHEN (((old.kind IS DISTINCT FROM new.kind) OR (old.channel IS DISTINCT FROM new.channel) OR (old.dedupe_key IS DISTINCT FROM new.dedupe_key))) EXECUTE FUNCTION public.refuse('message_deliveries_facts_stay', 'kind', 'Kind, channel and key of a message never change');
 
 
 --
 -- Name: TRIGGER message_deliveries_facts_stay ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER message_deliveries_facts_stay ON public.message_deliveries IS 'bdbde6d8aad7b632543f5339ab3f03e2497aefcc';
+COMMENT ON TRIGGER message_deliveries_facts_stay ON public.message_deliveries IS '4b883e7fdafdd8382fe5457266e83ebdc4057751';
 
 
 --
@@ -14870,14 +14870,14 @@ COMMENT ON TRIGGER session_notes_id_stays ON public.session_notes IS 'afe863dd54
 -- Name: session_notes session_notes_origin_stays; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE TRIGGER session_notes_origin_stays BEFORE UPDATE ON public.session_notes FOR EACH ROW WHEN (((old.appointment_id IS DISTINCT FROM new.appointment_id) OR (old.author_user_id IS DISTINCT FROM new.author_user_id) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.refuse('session_notes_origin_stays', 'appointment_id', 'A note keeps its session and its author');
+CREATE TRIGGER session_notes_origin_stays BEFORE UPDATE ON public.session_notes FOR EACH ROW WHEN (((old.appointment_id IS DISTINCT FROM new.appointment_id) OR (old.author_user_id IS DISTINCT FROM new.author_user_id))) EXECUTE FUNCTION public.refuse('session_notes_origin_stays', 'appointment_id', 'A note keeps its session and its author');
 
 
 --
 -- Name: TRIGGER session_notes_origin_stays ON session_notes; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER session_notes_origin_stays ON public.session_notes IS '8b6ce4f877e17c815ed1e05972e7accd5738f6f6';
+COMMENT ON TRIGGER session_notes_origin_stays ON public.session_notes IS '932291b87b2250bcb258943b44446c71254207c1';
 
 
 --

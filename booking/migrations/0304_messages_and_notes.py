@@ -195,10 +195,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="message_deliveries_facts_stay",
                                 sql=ebalance.db.triggers.rule.RuleTriggerSql(
-                                    condition="WHEN ((OLD.kind IS DISTINCT FROM NEW.kind OR OLD.channel IS DISTINCT FROM NEW.channel OR OLD.dedupe_key IS DISTINCT FROM NEW.dedupe_key OR OLD.created_at IS DISTINCT FROM NEW.created_at))",
+                                    condition="WHEN ((OLD.kind IS DISTINCT FROM NEW.kind OR OLD.channel IS DISTINCT FROM NEW.channel OR OLD.dedupe_key IS DISTINCT FROM NEW.dedupe_key))",
                                     execute="public.refuse('message_deliveries_facts_stay', 'kind', 'Kind, channel and key of a message never change')",
                                     func="",
-                                    hash="bdbde6d8aad7b632543f5339ab3f03e2497aefcc",
+                                    hash="4b883e7fdafdd8382fe5457266e83ebdc4057751",
                                     operation="UPDATE",
                                     pgid="message_deliveries_facts_stay",
                                     table="message_deliveries",
@@ -656,10 +656,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="session_notes_origin_stays",
                                 sql=ebalance.db.triggers.rule.RuleTriggerSql(
-                                    condition="WHEN ((OLD.appointment_id IS DISTINCT FROM NEW.appointment_id OR OLD.author_user_id IS DISTINCT FROM NEW.author_user_id OR OLD.created_at IS DISTINCT FROM NEW.created_at))",
+                                    condition="WHEN ((OLD.appointment_id IS DISTINCT FROM NEW.appointment_id OR OLD.author_user_id IS DISTINCT FROM NEW.author_user_id))",
                                     execute="public.refuse('session_notes_origin_stays', 'appointment_id', 'A note keeps its session and its author')",
                                     func="",
-                                    hash="8b6ce4f877e17c815ed1e05972e7accd5738f6f6",
+                                    hash="932291b87b2250bcb258943b44446c71254207c1",
                                     operation="UPDATE",
                                     pgid="session_notes_origin_stays",
                                     table="session_notes",

@@ -204,7 +204,7 @@ class MessageDelivery(Entity):
             triggers.frozen(
                 "message_deliveries",
                 "facts_stay",
-                ["kind", "channel", "dedupe_key", "created_at"],
+                ["kind", "channel", "dedupe_key"],
                 message=gettext_noop("Kind, channel and key of a message never change"),
             ),
             # Only an erasure empties them.

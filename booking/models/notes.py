@@ -75,7 +75,7 @@ class SessionNote(Entity):
             triggers.frozen(
                 "session_notes",
                 "origin_stays",
-                ["appointment_id", "author_user_id", "created_at"],
+                ["appointment_id", "author_user_id"],
                 message=gettext_noop("A note keeps its session and its author"),
             ),
         ]

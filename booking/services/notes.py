@@ -41,8 +41,8 @@ def write_session_note(
         pk=uuid7() if id is None else parse_uuid(id, "id"),
         appointment=get_or_refuse(Appointment.objects.all(), appointment),
         author=actor,
-        note_encrypted=text,
     )
+    note.note_encrypted = text  # sealed for the key of its row
     SessionNote.objects.bulk_create([note], ignore_conflicts=True)
     stored = SessionNote.objects.get(pk=note.pk)
     same = (stored.appointment_id, stored.author_id) == (note.appointment_id, note.author_id)

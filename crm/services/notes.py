@@ -37,8 +37,8 @@ def write_lead_note(
         pk=uuid7() if id is None else parse_uuid(id, "id"),
         lead=get_or_refuse(Lead.objects.all(), lead),
         author=actor,
-        note_encrypted=text,
     )
+    note.note_encrypted = text  # sealed for the key of its row
     LeadNote.objects.bulk_create([note], ignore_conflicts=True)
     stored = LeadNote.objects.get(pk=note.pk)
     same = (stored.lead_id, stored.author_id) == (note.lead_id, note.author_id)

@@ -22,6 +22,7 @@ from booking.services import (
     mark_sent,
 )
 from booking.services.message_claims import MAX_ATTEMPTS
+from crm.models import LeadIdentity
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.privacy.consents import withdraw_consent
 from ebalance.privacy.erasure import erase_user
@@ -108,7 +109,7 @@ def test_lead_is_addressed_by_its_primary_identity() -> None:
     lead = LeadFactory()
     LeadIdentityFactory(lead=lead)
     email = "anna@example.com"
-    LeadIdentityFactory(lead=lead, is_primary=True, email_encrypted=Plaintext(email))
+    LeadIdentity.objects.create(lead=lead, is_primary=True, email_encrypted=Plaintext(email))
     ConsentFactory(user=None, lead=lead, consent_type="communications")
     row = due_message(
         AppointmentFactory(confirmed=True, client=None, lead=lead), user=None, lead=lead

@@ -83,7 +83,6 @@ def claimed(**more: Any) -> dict[str, Any]:
     change("scheduled", "other kind", FACTS, kind="reminder_1h"),
     change("sent", "other channel", FACTS, channel="telegram"),
     change("failed", "other key", FACTS, dedupe_key="reminder_24h:other"),
-    change("canceled", "other creation", FACTS, created_at=lambda row: ago(days=3)),
     change("scheduled", "other person", LINKS, user_id=lambda row: UserFactory().pk),
     change("scheduled", "person emptied", user_id=None),
     change("scheduled", "session emptied alone", LINKS, appointment_id=None),
@@ -282,8 +281,6 @@ def test_consent_of_a_linked_lead_counts(link: str) -> None:
            {"appointment_id": lambda row: AppointmentFactory().pk}, NOTE_STAYS),
     Change("other author", SessionNoteFactory, {},
            {"author_user_id": lambda row: UserFactory().pk}, NOTE_STAYS),
-    Change("other creation", SessionNoteFactory, {},
-           {"created_at": lambda row: ago(days=3)}, NOTE_STAYS),
 )  # fmt: skip
 def test_note_keeps_its_session_and_author(change: Change, write_path: str) -> None:
     check_change(change, write_path)
