@@ -268,9 +268,9 @@ def test_consent_of_a_linked_lead_counts(link: str) -> None:
     ConsentFactory(user=None, lead=lead, consent_type="communications")
     message = MessageDeliveryFactory(user=user, appointment=None)
     update_sql(message, **claimed())
-    stranger = MessageDeliveryFactory()
+    other = MessageDeliveryFactory()
     with refuses(AGREED, "message_deliveries"):
-        update_sql(stranger, **claimed())
+        update_sql(other, **claimed())
 
 
 # -- notes ----------------------------------------------------------------------------------------

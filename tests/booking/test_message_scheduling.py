@@ -149,7 +149,7 @@ def test_messages_of_a_session_from_before_are_scheduled_on_demand() -> None:
         (-1, set()),
     ],
 )
-def test_reminder_whose_time_has_passed_is_not_scheduled(hours: float, kinds: set[str]) -> None:
+def test_reminder_is_not_scheduled_after_its_time(hours: float, kinds: set[str]) -> None:
     row = session()
     schedule_messages(row, clock=at(row.start_at_utc - timedelta(hours=hours)))
     assert set(statuses(row)) == kinds
@@ -222,9 +222,9 @@ def test_single_message_is_scheduled_once() -> None:
     assert (row.dedupe_key, row.due_at, row.channel) == ("answer_ready:q-1", later, "email")
     with writes_nothing():
         assert schedule_message("answer_ready", dedupe_key="q-1", user=user.pk) == row
-    stranger = UserFactory()
+    other = UserFactory()
     with refused(IdempotencyConflict):
-        schedule_message("answer_ready", dedupe_key="q-1", user=stranger)
+        schedule_message("answer_ready", dedupe_key="q-1", user=other)
     other = schedule_message("waitlist_offer", dedupe_key="q-1", user=user)
     assert other != row
 

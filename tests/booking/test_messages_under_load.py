@@ -107,8 +107,8 @@ def test_message_is_sent_at_most_once_and_never_after_its_end(database: Database
         assert rows(watch, SENT_AFTER_ITS_END) == []
         assert rows(watch, SENT_WITHOUT_A_RECORD) == []
         assert rows(watch, RECORDED_WITHOUT_A_SEND) == []
-    found = MessageDelivery.objects.filter(pk__in=[row.pk for row in reminders])
-    assert set(found.values_list("status", flat=True)) == {
+    stored = MessageDelivery.objects.filter(pk__in=[row.pk for row in reminders])
+    assert set(stored.values_list("status", flat=True)) == {
         "sent",
         "canceled",
         "suppressed",
