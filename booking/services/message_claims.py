@@ -1,7 +1,7 @@
 """Hands due messages to a sender, once each (docs/write-paths.md, "Messages").
 
 A claim is a short transaction: rows that another one has locked are passed over, so a claim waits
-for nobody, and no session outlives it (a transaction pooler may stand between). A claim that ran
+for nobody. No lock outlives it, so it works through a transaction pooler. A claim that ran
 out ends its message: it may have been sent. Consent, contact and session are asked at the claim,
 under locks of person and session. So no message is claimed after a withdrawal or a cancellation
 was committed. One that was claimed before may still arrive.
@@ -239,9 +239,9 @@ class _Locked:
     """The sessions and the people of messages, locked. Rows that others have locked are missing."""
 
     def __init__(self, rows: list[MessageDelivery]) -> None:
-        def lock(found: models.QuerySet[Any], column: str) -> dict[Any, Any]:
+        def lock(rows_of: models.QuerySet[Any], column: str) -> dict[Any, Any]:
             keys = {getattr(row, column) for row in rows} - {None}
-            locked = lock_rows(found.filter(pk__in=keys), skip_locked=True) if keys else []
+            locked = lock_rows(rows_of.filter(pk__in=keys), skip_locked=True) if keys else []
             return {row.pk: row for row in locked}
 
         sessions = Appointment.objects.select_related("service")

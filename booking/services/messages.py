@@ -1,7 +1,7 @@
 """Schedules messages to people. ``message_claims`` hands them to a sender.
 
-A message has one key, so a repeated call schedules nothing. What is asked at scheduling decides
-only the channel: consent and contact are asked again when the message is claimed (ADR 0048).
+A message has one key, so a repeated call schedules nothing. Consent and contact decide only the
+channel here: the claim asks both again (ADR 0048).
 """
 
 from __future__ import annotations

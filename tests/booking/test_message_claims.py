@@ -154,9 +154,9 @@ def test_message_without_consent_is_suppressed(channel: str) -> None:
 def test_message_without_contact_is_suppressed() -> None:
     user = agreed_user(email=None, phone="+79161234567")
     row = due_message(session(user))
-    nobody = due_message(user=None, appointment=None, kind="follow_up")
+    unnamed = due_message(user=None, appointment=None, kind="follow_up")
     assert claim() == []
-    assert outcome(row) == outcome(nobody) == ("suppressed", "no_contact")
+    assert outcome(row) == outcome(unnamed) == ("suppressed", "no_contact")
 
 
 def test_message_after_a_withdrawal_is_suppressed() -> None:

@@ -54,7 +54,7 @@ def new(name: str, rule: str | None = None, /, **values: Any) -> Case:
 
 @cases(
     *range_cases(MessageDeliveryFactory, "attempts", 0),
-    new("to nobody, about nothing", user=None, appointment=None),
+    new("without person and session", user=None, appointment=None),
     new("its key again", "message_deliveries_dedupe_key_unique",
         dedupe_key=lambda: MessageDeliveryFactory().dedupe_key),
     new("digits", "message_deliveries_dedupe_key_is_external_id", dedupe_key="79161234567"),
@@ -174,7 +174,7 @@ def test_session_that_ends_cancels_its_messages(status: str) -> None:
     assert [rows[each.pk].status for each in kept] == before
 
 
-def test_session_that_takes_place_keeps_its_messages() -> None:
+def test_completed_session_keeps_its_messages() -> None:
     row = AppointmentFactory(confirmed=True, start_at_utc=ago(hours=2))
     message = agreed_message(row)
     execute(
@@ -236,7 +236,7 @@ def test_message_without_consent_is_not_sent(write_path: str) -> None:
 
 
 @breaks(AGREED)
-def test_message_to_nobody_is_not_sent() -> None:
+def test_message_without_a_person_is_not_sent() -> None:
     ConsentFactory(consent_type="communications")
     message = MessageDeliveryFactory(user=None, appointment=None)
     with refuses(AGREED, "message_deliveries"):
