@@ -66,13 +66,31 @@ CREATE FUNCTION public.anonymous_questions_set_due_at() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$ BEGIN
-    -- The deadline that the first decision met, or missed, stays.
-    IF TG_OP = 'UPDATE' AND OLD.moderated_at IS NOT NULL THEN
-        NEW.due_at := OLD.due_at;
+    NEW.due_at := NEW.submitted_at
+        + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'
+               ELSE interval '24 hours' END;
+    IF NEW.moderated_at IS NULL THEN
+        NEW.moderated_due_at := NULL;
+    ELSIF OLD.moderated_at IS NULL THEN
+        NEW.moderated_due_at := NEW.due_at;
     ELSE
-        NEW.due_at := NEW.submitted_at
-            + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'
-                   ELSE interval '24 hours' END;
+        -- Release 1.0 kept the deadline of the first decision in due_at.
+        NEW.moderated_due_at := coalesce(OLD.moderated_due_at, OLD.due_at);
+    END IF;
+    IF NEW.status NOT IN ('approved', 'answered') THEN
+        NEW.answer_due_at := NULL;
+    ELSIF OLD.status IN ('approved', 'answered') THEN
+        NEW.answer_due_at := coalesce(
+            OLD.answer_due_at,
+            (SELECT max(created_at) FROM public.ugc_moderation_actions
+             WHERE ugc_type = 'anonymous_question' AND ugc_id = NEW.id AND action = 'approve')
+                + interval '72 hours',
+            NEW.moderated_at + interval '72 hours');
+    ELSIF OLD.moderated_at IS NULL THEN
+        NEW.answer_due_at := NEW.moderated_at + interval '72 hours';
+    ELSE
+        -- moderated_at is the first decision: an approval after an escalation is dated here.
+        NEW.answer_due_at := public.fact_clock() + interval '72 hours';
     END IF;
     RETURN NEW;
 END $$;
@@ -503,6 +521,22 @@ CREATE FUNCTION public.deep_links_set_expiry() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$ BEGIN
     NEW.expires_at := NEW.created_at + interval '720 hours';
+    RETURN NEW;
+END $$;
+
+
+--
+-- Name: erasure_requests_done_is_erased(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.erasure_requests_done_is_erased() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ BEGIN
+    -- Deleted is final, so no lock is needed.
+    IF NOT EXISTS (SELECT FROM public.users WHERE id = NEW.user_id AND status = 'deleted') THEN
+        PERFORM public.raise_refusal('erasure_requests_done_is_erased', TG_TABLE_NAME, 'status', 'A request is done only when the person is erased');
+    END IF;
     RETURN NEW;
 END $$;
 
@@ -2223,6 +2257,8 @@ CREATE TABLE public.anonymous_questions (
     due_at timestamp with time zone NOT NULL,
     moderated_at timestamp with time zone,
     answered_at timestamp with time zone,
+    answer_due_at timestamp with time zone,
+    moderated_due_at timestamp with time zone,
     CONSTRAINT anonymous_questions_answered_at_with_status CHECK ((((status = 'answered'::text) AND (answered_at IS NOT NULL)) OR ((NOT (status = 'answered'::text)) AND (answered_at IS NULL)))),
     CONSTRAINT anonymous_questions_channel_in_set CHECK ((channel = ANY (ARRAY['web'::text, 'telegram'::text]))),
     CONSTRAINT anonymous_questions_contact_value_encrypted_has_length CHECK ((length(contact_value_encrypted) <= 400000)),
@@ -2231,7 +2267,7 @@ CREATE TABLE public.anonymous_questions (
     CONSTRAINT anonymous_questions_question_text_encrypted_has_length CHECK ((length(question_text_encrypted) <= 400000)),
     CONSTRAINT anonymous_questions_question_text_encrypted_is_sealed CHECK (public.is_sealed(question_text_encrypted)),
     CONSTRAINT anonymous_questions_status_in_set CHECK ((status = ANY (ARRAY['pending'::text, 'flagged'::text, 'approved'::text, 'answered'::text, 'rejected'::text]))),
-    CONSTRAINT anonymous_questions_times_finite CHECK ((public.is_finite(submitted_at) AND public.is_finite(due_at) AND public.is_finite(moderated_at) AND public.is_finite(answered_at))),
+    CONSTRAINT anonymous_questions_times_finite CHECK ((public.is_finite(submitted_at) AND public.is_finite(due_at) AND public.is_finite(moderated_at) AND public.is_finite(moderated_due_at) AND public.is_finite(answer_due_at) AND public.is_finite(answered_at))),
     CONSTRAINT anonymous_questions_trigger_flags_has_length CHECK (public.has_lengths(trigger_flags, 100, 60)),
     CONSTRAINT anonymous_questions_trigger_flags_in_set CHECK (((trigger_flags <@ ARRAY['crisis'::text, 'pii'::text, 'medical'::text, 'spam'::text]) AND public.has_no_duplicates(trigger_flags)))
 );
@@ -2320,7 +2356,7 @@ COMMENT ON COLUMN public.anonymous_questions.submitted_at IS 'P0 · when asked, 
 -- Name: COLUMN anonymous_questions.due_at; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.anonymous_questions.due_at IS 'P0 · decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h; the first decision ends it';
+COMMENT ON COLUMN public.anonymous_questions.due_at IS 'P0 · decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h';
 
 
 --
@@ -2335,6 +2371,20 @@ COMMENT ON COLUMN public.anonymous_questions.moderated_at IS 'P0 · when first d
 --
 
 COMMENT ON COLUMN public.anonymous_questions.answered_at IS 'P0 · when answered, UTC';
+
+
+--
+-- Name: COLUMN anonymous_questions.answer_due_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.anonymous_questions.answer_due_at IS 'P0 · answer by, UTC; set by the database: 72 h after the approval; an escalation empties it';
+
+
+--
+-- Name: COLUMN anonymous_questions.moderated_due_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.anonymous_questions.moderated_due_at IS 'P0 · due_at at the first decision, UTC; set by the database';
 
 
 --
@@ -4476,6 +4526,90 @@ COMMENT ON COLUMN public.erasure_ledger.counts IS 'P0 · rows erased per table, 
 
 
 --
+-- Name: erasure_requests; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.erasure_requests (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    status text DEFAULT 'requested'::text NOT NULL,
+    cancels_appointments boolean DEFAULT false NOT NULL,
+    refused_reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    completed_at timestamp with time zone,
+    requested_by_user_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    CONSTRAINT erasure_requests_completed_when_over CHECK ((((status = ANY (ARRAY['done'::text, 'refused'::text])) AND (completed_at IS NOT NULL)) OR ((NOT (status = ANY (ARRAY['done'::text, 'refused'::text]))) AND (completed_at IS NULL)))),
+    CONSTRAINT erasure_requests_reason_when_refused CHECK ((((status = 'refused'::text) AND (refused_reason IS NOT NULL)) OR ((NOT (status = 'refused'::text)) AND (refused_reason IS NULL)))),
+    CONSTRAINT erasure_requests_refused_reason_in_set CHECK ((refused_reason = ANY (ARRAY['last_owner'::text, 'upcoming_appointments'::text, 'not_permitted'::text]))),
+    CONSTRAINT erasure_requests_status_in_set CHECK ((status = ANY (ARRAY['requested'::text, 'done'::text, 'refused'::text]))),
+    CONSTRAINT erasure_requests_times_finite CHECK ((public.is_finite(created_at) AND public.is_finite(completed_at)))
+);
+
+
+--
+-- Name: TABLE erasure_requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.erasure_requests IS 'Requests to erase a person';
+
+
+--
+-- Name: COLUMN erasure_requests.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.erasure_requests.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN erasure_requests.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.erasure_requests.status IS 'P0 · progress';
+
+
+--
+-- Name: COLUMN erasure_requests.cancels_appointments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.erasure_requests.cancels_appointments IS 'P0 · sessions ahead are canceled as by the client; else they stop the erasure';
+
+
+--
+-- Name: COLUMN erasure_requests.refused_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.erasure_requests.refused_reason IS 'P0 · why it was refused';
+
+
+--
+-- Name: COLUMN erasure_requests.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.erasure_requests.created_at IS 'P0 · when requested, UTC';
+
+
+--
+-- Name: COLUMN erasure_requests.completed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.erasure_requests.completed_at IS 'P0 · when done or refused, UTC';
+
+
+--
+-- Name: COLUMN erasure_requests.requested_by_user_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.erasure_requests.requested_by_user_id IS 'P0 · who asked: staff, or the person';
+
+
+--
+-- Name: COLUMN erasure_requests.user_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.erasure_requests.user_id IS 'P0 · whom to erase';
+
+
+--
 -- Name: glossary_term_links; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -4859,6 +4993,8 @@ CREATE TABLE public.interactive_run_totals (
     runs bigint NOT NULL,
     timed_runs bigint NOT NULL,
     duration_ms bigint NOT NULL,
+    cta_runs bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT interactive_run_totals_cta_runs_within_runs CHECK (((cta_runs >= 0) AND (cta_runs <= runs))),
     CONSTRAINT interactive_run_totals_duration_ms_in_range CHECK ((duration_ms >= 0)),
     CONSTRAINT interactive_run_totals_entry_point_in_set CHECK ((entry_point = ANY (ARRAY['seo'::text, 'telegram'::text, 'direct'::text, 'referral'::text, 'ads'::text, 'internal'::text]))),
     CONSTRAINT interactive_run_totals_result_level_in_set CHECK ((result_level = ANY (ARRAY['low'::text, 'moderate'::text, 'high'::text]))),
@@ -4955,6 +5091,13 @@ COMMENT ON COLUMN public.interactive_run_totals.duration_ms IS 'P0 · their dura
 
 
 --
+-- Name: COLUMN interactive_run_totals.cta_runs; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.interactive_run_totals.cta_runs IS 'P0 · number of completed runs that a cta_click of their visit follows';
+
+
+--
 -- Name: interactive_runs; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -4974,6 +5117,7 @@ CREATE TABLE public.interactive_runs (
     crisis_triggered boolean DEFAULT false NOT NULL,
     crisis_trigger_type text,
     entry_point text,
+    session_id uuid,
     CONSTRAINT interactive_runs_anonymous_id_has_length CHECK ((length(anonymous_id) <= 64)),
     CONSTRAINT interactive_runs_anonymous_id_is_opaque CHECK ((anonymous_id ~ '^(?=.*[A-Za-z])[A-Za-z0-9_-]{8,64}$'::text)),
     CONSTRAINT interactive_runs_completed_after_start CHECK (((completed_at IS NULL) OR (completed_at >= started_at))),
@@ -5104,6 +5248,13 @@ COMMENT ON COLUMN public.interactive_runs.crisis_trigger_type IS 'P0 · category
 --
 
 COMMENT ON COLUMN public.interactive_runs.entry_point IS 'P0 · where from';
+
+
+--
+-- Name: COLUMN interactive_runs.session_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.interactive_runs.session_id IS 'P0 · visit, as in analytics_events';
 
 
 --
@@ -6229,6 +6380,109 @@ COMMENT ON COLUMN public.migration_steps.statement_hash IS 'P0 · SHA-256 of the
 --
 
 COMMENT ON COLUMN public.migration_steps.finished_at IS 'P0 · when the step was finished, UTC';
+
+
+--
+-- Name: moderation_totals; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.moderation_totals (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    day date NOT NULL,
+    decided bigint NOT NULL,
+    rejected bigint NOT NULL,
+    crisis bigint NOT NULL,
+    within_due bigint NOT NULL,
+    hours numeric[] NOT NULL,
+    answered bigint NOT NULL,
+    answer_hours numeric[] NOT NULL,
+    CONSTRAINT moderation_totals_answer_hours_of_each CHECK (((
+CASE
+    WHEN (answer_hours IS NULL) THEN NULL::integer
+    ELSE COALESCE(array_length(answer_hours, 1), 0)
+END = answered) AND (array_position(answer_hours, NULL::numeric) IS NULL))),
+    CONSTRAINT moderation_totals_answered_within_decided CHECK (((answered >= 0) AND (answered <= decided))),
+    CONSTRAINT moderation_totals_crisis_within_decided CHECK (((crisis >= 0) AND (crisis <= decided))),
+    CONSTRAINT moderation_totals_decided_in_range CHECK ((decided >= 1)),
+    CONSTRAINT moderation_totals_hours_of_each CHECK (((
+CASE
+    WHEN (hours IS NULL) THEN NULL::integer
+    ELSE COALESCE(array_length(hours, 1), 0)
+END = decided) AND (array_position(hours, NULL::numeric) IS NULL))),
+    CONSTRAINT moderation_totals_rejected_within_decided CHECK (((rejected >= 0) AND (rejected <= decided))),
+    CONSTRAINT moderation_totals_times_finite CHECK (public.is_finite(day)),
+    CONSTRAINT moderation_totals_within_due_within_decided CHECK (((within_due >= 0) AND (within_due <= decided)))
+);
+
+
+--
+-- Name: TABLE moderation_totals; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.moderation_totals IS 'Daily totals of deleted questions';
+
+
+--
+-- Name: COLUMN moderation_totals.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.moderation_totals.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN moderation_totals.day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.moderation_totals.day IS 'P0 · day of the first decision, Europe/Moscow';
+
+
+--
+-- Name: COLUMN moderation_totals.decided; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.moderation_totals.decided IS 'P0 · number of questions';
+
+
+--
+-- Name: COLUMN moderation_totals.rejected; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.moderation_totals.rejected IS 'P0 · of these: rejected by the first decision';
+
+
+--
+-- Name: COLUMN moderation_totals.crisis; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.moderation_totals.crisis IS 'P0 · of these: with a crisis flag at the end';
+
+
+--
+-- Name: COLUMN moderation_totals.within_due; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.moderation_totals.within_due IS 'P0 · of these: first decided by the deadline of that time';
+
+
+--
+-- Name: COLUMN moderation_totals.hours; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.moderation_totals.hours IS 'P0 · hours from submission to the first decision, in no order';
+
+
+--
+-- Name: COLUMN moderation_totals.answered; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.moderation_totals.answered IS 'P0 · of these: answered';
+
+
+--
+-- Name: COLUMN moderation_totals.answer_hours; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.moderation_totals.answer_hours IS 'P0 · hours from submission to the answer, in no order';
 
 
 --
@@ -8439,6 +8693,14 @@ ALTER TABLE ONLY public.erasure_ledger
 
 
 --
+-- Name: erasure_requests erasure_requests_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.erasure_requests
+    ADD CONSTRAINT erasure_requests_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: glossary_term_links glossary_term_links_once; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -8767,6 +9029,22 @@ ALTER TABLE ONLY public.migration_steps
 
 
 --
+-- Name: moderation_totals moderation_totals_one_per_day; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.moderation_totals
+    ADD CONSTRAINT moderation_totals_one_per_day UNIQUE (day);
+
+
+--
+-- Name: moderation_totals moderation_totals_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.moderation_totals
+    ADD CONSTRAINT moderation_totals_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: outbox_events outbox_events_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -9064,6 +9342,34 @@ CREATE INDEX analytics_events_by_receipt ON public.analytics_events USING btree 
 --
 
 COMMENT ON INDEX public.analytics_events_by_receipt IS 'purge_expired';
+
+
+--
+-- Name: analytics_events_cta_by_session; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX analytics_events_cta_by_session ON public.analytics_events USING btree (session_id, occurred_at) WHERE ((session_id IS NOT NULL) AND (event_name = 'cta_click'::text));
+
+
+--
+-- Name: INDEX analytics_events_cta_by_session; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.analytics_events_cta_by_session IS 'metrics, purge_expired: calls to action of a visit';
+
+
+--
+-- Name: anonymous_questions_answer_due; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX anonymous_questions_answer_due ON public.anonymous_questions USING btree (answer_due_at) WHERE (status = 'approved'::text);
+
+
+--
+-- Name: INDEX anonymous_questions_answer_due; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.anonymous_questions_answer_due IS 'admin: the psychologist''s queue, oldest due first';
 
 
 --
@@ -9725,6 +10031,69 @@ COMMENT ON INDEX public.erasure_ledger_by_subject IS 'replay_erasures';
 
 
 --
+-- Name: erasure_requests_by_requester; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX erasure_requests_by_requester ON public.erasure_requests USING btree (requested_by_user_id);
+
+
+--
+-- Name: INDEX erasure_requests_by_requester; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.erasure_requests_by_requester IS 'the delete check';
+
+
+--
+-- Name: erasure_requests_by_user; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX erasure_requests_by_user ON public.erasure_requests USING btree (user_id);
+
+
+--
+-- Name: INDEX erasure_requests_by_user; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.erasure_requests_by_user IS 'a person''s requests; the delete check';
+
+
+--
+-- Name: erasure_requests_one_open_per_user; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX erasure_requests_one_open_per_user ON public.erasure_requests USING btree (user_id) WHERE (status = 'requested'::text);
+
+
+--
+-- Name: erasure_requests_over; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX erasure_requests_over ON public.erasure_requests USING btree (completed_at) WHERE (completed_at IS NOT NULL);
+
+
+--
+-- Name: INDEX erasure_requests_over; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.erasure_requests_over IS 'purge_expired, 90 days';
+
+
+--
+-- Name: erasure_requests_queue; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX erasure_requests_queue ON public.erasure_requests USING btree (created_at) WHERE (status = 'requested'::text);
+
+
+--
+-- Name: INDEX erasure_requests_queue; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.erasure_requests_queue IS 'process_erasure_requests: what is to be done, oldest first';
+
+
+--
 -- Name: glossary_term_links_by_item; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -9799,6 +10168,20 @@ CREATE INDEX interactive_runs_by_definition ON public.interactive_runs USING btr
 --
 
 COMMENT ON INDEX public.interactive_runs_by_definition IS 'metrics: starts, completions and levels of an interactive';
+
+
+--
+-- Name: interactive_runs_by_session; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX interactive_runs_by_session ON public.interactive_runs USING btree (session_id) WHERE (session_id IS NOT NULL);
+
+
+--
+-- Name: INDEX interactive_runs_by_session; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.interactive_runs_by_session IS 'erasure: runs of the visits that it unlinks';
 
 
 --
@@ -10939,7 +11322,7 @@ CREATE TRIGGER anonymous_questions_set_due_at BEFORE INSERT OR UPDATE ON public.
 -- Name: TRIGGER anonymous_questions_set_due_at ON anonymous_questions; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER anonymous_questions_set_due_at ON public.anonymous_questions IS '1624fd1b4711222a90f68dc3c6afe17c1a8c40c9';
+COMMENT ON TRIGGER anonymous_questions_set_due_at ON public.anonymous_questions IS '04bc8ab06294aa583c6f2e8ee0297d808f2ad03a';
 
 
 --
@@ -12298,6 +12681,118 @@ CREATE TRIGGER erasure_ledger_no_truncate BEFORE TRUNCATE ON public.erasure_ledg
 --
 
 COMMENT ON TRIGGER erasure_ledger_no_truncate ON public.erasure_ledger IS 'c1c6c8100b2fdf1a975f39b90accfb4313407ac0';
+
+
+--
+-- Name: erasure_requests erasure_requests_completed_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erasure_requests_completed_at_not_ahead AFTER INSERT OR UPDATE OF completed_at ON public.erasure_requests FOR EACH ROW WHEN ((new.completed_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('erasure_requests_completed_at_not_ahead', 'completed_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER erasure_requests_completed_at_not_ahead ON erasure_requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER erasure_requests_completed_at_not_ahead ON public.erasure_requests IS 'e472de1d51dc9bdb8fbff5d7068b25f9ee3eba84';
+
+
+--
+-- Name: erasure_requests erasure_requests_created_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erasure_requests_created_at_not_ahead AFTER INSERT OR UPDATE OF created_at ON public.erasure_requests FOR EACH ROW WHEN ((new.created_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('erasure_requests_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER erasure_requests_created_at_not_ahead ON erasure_requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER erasure_requests_created_at_not_ahead ON public.erasure_requests IS '9c056a7c51ee88aca6a4ccf52360173f1874bbf2';
+
+
+--
+-- Name: erasure_requests erasure_requests_done_is_erased; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erasure_requests_done_is_erased BEFORE UPDATE OF status ON public.erasure_requests FOR EACH ROW WHEN (((new.status = 'done'::text) AND (old.status <> 'done'::text))) EXECUTE FUNCTION public.erasure_requests_done_is_erased();
+
+
+--
+-- Name: TRIGGER erasure_requests_done_is_erased ON erasure_requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER erasure_requests_done_is_erased ON public.erasure_requests IS 'd1d6c9e4eb71ed3ec6d02ee3cbf49f3094e0391a';
+
+
+--
+-- Name: erasure_requests erasure_requests_id_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erasure_requests_id_stays BEFORE UPDATE OF id ON public.erasure_requests FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.refuse('erasure_requests_id_stays', 'id', 'The key of a record never changes');
+
+
+--
+-- Name: TRIGGER erasure_requests_id_stays ON erasure_requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER erasure_requests_id_stays ON public.erasure_requests IS '0c4d47a44aaa9efea9f185e7577058a63fdff00c';
+
+
+--
+-- Name: erasure_requests erasure_requests_request_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erasure_requests_request_stays BEFORE UPDATE ON public.erasure_requests FOR EACH ROW WHEN (((old.user_id IS DISTINCT FROM new.user_id) OR (old.requested_by_user_id IS DISTINCT FROM new.requested_by_user_id) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.refuse('erasure_requests_request_stays', 'user_id', 'A request keeps its person, its requester and its time');
+
+
+--
+-- Name: TRIGGER erasure_requests_request_stays ON erasure_requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER erasure_requests_request_stays ON public.erasure_requests IS 'afbd591aa46529535610edbef6b8ef06d4bd6abe';
+
+
+--
+-- Name: erasure_requests erasure_requests_status_initial; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erasure_requests_status_initial AFTER INSERT ON public.erasure_requests FOR EACH ROW WHEN ((new.status <> 'requested'::text)) EXECUTE FUNCTION public.refuse('erasure_requests_status_initial', 'status', 'A new record cannot start in this status');
+
+
+--
+-- Name: TRIGGER erasure_requests_status_initial ON erasure_requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER erasure_requests_status_initial ON public.erasure_requests IS '1f0087548d4e101627779f897b375b42426a4364';
+
+
+--
+-- Name: erasure_requests erasure_requests_status_transition; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erasure_requests_status_transition BEFORE UPDATE OF status ON public.erasure_requests FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) AND (NOT (((old.status = 'requested'::text) AND (new.status = 'done'::text)) OR ((old.status = 'requested'::text) AND (new.status = 'refused'::text)))))) EXECUTE FUNCTION public.refuse_transition('erasure_requests_status_transition', 'status', 'This change of status is not allowed');
+
+
+--
+-- Name: TRIGGER erasure_requests_status_transition ON erasure_requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER erasure_requests_status_transition ON public.erasure_requests IS 'b279ff88bb03602dcbd95f12f9fbf2fa998a6377';
+
+
+--
+-- Name: erasure_requests erasure_requests_user_id_not_erased; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER erasure_requests_user_id_not_erased AFTER INSERT OR UPDATE OF user_id ON public.erasure_requests FOR EACH ROW WHEN ((new.user_id IS NOT NULL)) EXECUTE FUNCTION public.refuse_for_erased_person('erasure_requests_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them');
+
+
+--
+-- Name: TRIGGER erasure_requests_user_id_not_erased ON erasure_requests; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER erasure_requests_user_id_not_erased ON public.erasure_requests IS '0fd404c7e652ac1724588163554d4c788cab7495';
 
 
 --
@@ -13712,6 +14207,20 @@ CREATE TRIGGER migration_steps_id_stays BEFORE UPDATE OF id ON public.migration_
 --
 
 COMMENT ON TRIGGER migration_steps_id_stays ON public.migration_steps IS 'aed0599cbc9c411934e190c9d5db3975a742053d';
+
+
+--
+-- Name: moderation_totals moderation_totals_id_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER moderation_totals_id_stays BEFORE UPDATE OF id ON public.moderation_totals FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.refuse('moderation_totals_id_stays', 'id', 'The key of a record never changes');
+
+
+--
+-- Name: TRIGGER moderation_totals_id_stays ON moderation_totals; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER moderation_totals_id_stays ON public.moderation_totals IS 'c1746787996c1998b0b02612249aa3aea87db29c';
 
 
 --
@@ -15830,6 +16339,22 @@ ALTER TABLE ONLY public.django_admin_log
 
 ALTER TABLE ONLY public.django_admin_log
     ADD CONSTRAINT django_admin_log_user_id_fk FOREIGN KEY (user_id) REFERENCES public.users(id) DEFERRABLE;
+
+
+--
+-- Name: erasure_requests erasure_requests_requested_by_user_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.erasure_requests
+    ADD CONSTRAINT erasure_requests_requested_by_user_id_fk FOREIGN KEY (requested_by_user_id) REFERENCES public.users(id) ON DELETE RESTRICT DEFERRABLE;
+
+
+--
+-- Name: erasure_requests erasure_requests_user_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.erasure_requests
+    ADD CONSTRAINT erasure_requests_user_id_fk FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT DEFERRABLE;
 
 
 --

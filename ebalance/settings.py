@@ -142,6 +142,7 @@ INSTALLED_APPS = [
     "pgtrigger",
     "ebalance.db",
     "ebalance.privacy",
+    "ebalance.reports",
     *([] if DEPLOYED else ["ebalance.dev"]),
     "identity",
     "content",

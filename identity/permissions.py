@@ -30,6 +30,7 @@ MODEL_SECTIONS = {
     "booking.messagedelivery": "templates",
     "ugc.anonymousquestion": "moderation",
     "ugc.moderationaction": "moderation",
+    "ugc.moderationtotal": "moderation",
     "ugc.review": "moderation",
     "ugc.questionanswer": "answers",
     "ugc.reviewpublicationconsent": "answers",

@@ -147,6 +147,7 @@ class InteractiveRunTotalAdmin(ReadOnly, ModelAdmin):
         "entry_point",
         "crisis_triggered",
         "runs",
+        "cta_runs",
     )
     list_filter = ("status", "result_level", "result_profile", "entry_point", "crisis_triggered")
     search_fields = ("interactive_definition__title", "interactive_definition__slug")

@@ -26,6 +26,7 @@ from tests.backfilling import (
     APPLIED,
     FILL,
     NAME,
+    NO_OTHER_BACKFILLS,
     PACKAGE,
     ended,
     make_things,
@@ -50,7 +51,7 @@ CHANGED = "SELECT count(*) FROM changes"
 def folder(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a migration that fills ``things``, for processes and for call_command()."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    settings.MIGRATION_MODULES = {"booking": PACKAGE}
+    settings.MIGRATION_MODULES = {"booking": PACKAGE, **NO_OTHER_BACKFILLS}
     return write_migration(tmp_path, FILL.format(""))
 
 
@@ -126,7 +127,7 @@ def test_unknown_backfill_is_refused_with_the_known_ones(
     folder: Path, tmp_path: Path, settings: Any
 ) -> None:
     assert refused("things") == ("", f"'things' is no backfill; those are {NAME}.")
-    settings.MIGRATION_MODULES = {}
+    settings.MIGRATION_MODULES = NO_OTHER_BACKFILLS
     assert refused("things") == ("", "'things' is no backfill; no migration declares one.")
     assert command("--status") == command() == ""
 

@@ -167,6 +167,7 @@ THROUGH_POOLER = {
     "grant_db_roles": [],
     "keys": ["status"],
     "loaddata": ["seeds"],
+    "metrics": ["--json"],
     "process_exports": [],
     "process_webhooks": [],
     "purge_expired": [],

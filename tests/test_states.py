@@ -52,6 +52,7 @@ MOVES = {
     "requested→failed",
     "message_deliveries": "scheduled→sending, scheduled→canceled, scheduled→suppressed, "
     "sending→sent, sending→failed, sending→scheduled, sending→suppressed",
+    "erasure_requests": "requested→done, requested→refused",
     "message_templates": "draft→active, active→archived, archived→active, active→draft",
     "users": "active→blocked, blocked→active, active→deleted, blocked→deleted",
     "leads": ANY,
@@ -63,6 +64,7 @@ INITIAL = {
     "message_deliveries": {"scheduled"},
     "waitlist_requests": {"new"},
     "data_export_requests": {"requested"},
+    "erasure_requests": {"requested"},
     "anonymous_questions": {"pending", "flagged"},
     "reviews": {"draft", "pending"},
     # Or confirmed, if free of charge or the successor of a rescheduled one: tests/booking.

@@ -17,6 +17,7 @@ from .models import (
     AnonymousQuestion,
     EscalationReason,
     ModerationAction,
+    ModerationTotal,
     QuestionAnswer,
     Review,
     ReviewPublicationConsent,
@@ -95,7 +96,15 @@ class ReviewPublicationConsentInline(ReadOnly, TabularInline):
 
 @admin.register(AnonymousQuestion)
 class AnonymousQuestionAdmin(ServiceActionAdmin):
-    list_display = ("submitted_at", "due_at", "status", "channel", "trigger_flags", "moderated_at")
+    list_display = (
+        "submitted_at",
+        "due_at",
+        "answer_due_at",
+        "status",
+        "channel",
+        "trigger_flags",
+        "moderated_at",
+    )
     list_filter = ("status", "channel", "publish_allowed", "safety_confirmed", "submitted_at")
     search_fields = ("trigger_flags",)
     locked_fields = (
@@ -165,6 +174,15 @@ class ModerationActionAdmin(ReadOnly, ModelAdmin):
     list_display = ("created_at", "ugc_type", "ugc_id", "action", "reason_category", "moderator")
     list_filter = ("ugc_type", "action", "reason_category", "created_at")
     search_fields = ("ugc_id__exact", "moderator__display_name", "moderator__email")
+
+
+@admin.register(ModerationTotal)
+class ModerationTotalAdmin(ReadOnly, ModelAdmin):
+    """Totals of deleted questions; purge_expired and erase_user write them."""
+
+    list_display = ("day", "decided", "rejected", "crisis", "within_due", "answered")
+    date_hierarchy = "day"
+    ordering = ("-day",)
 
 
 @admin.register(Review)

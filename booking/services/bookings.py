@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
@@ -21,6 +22,8 @@ from ebalance.services import (
     get_or_refuse,
     lock_rows,
     parse_external_id,
+    parse_opaque_id,
+    parse_uuid,
     pk_of,
     same_key,
     storable_arguments,
@@ -34,7 +37,7 @@ from ..errors import ServiceUnavailable, SlotTaken, TooManyHolds
 from ..models import Appointment, AvailabilitySlot, Service
 from ..models.times import BLOCKING
 from .calendar import choose_time, insert_appointment, is_taken
-from .events import publish_appointment_event, publish_confirmation, track_appointment
+from .events import Visit, publish_appointment_event, publish_confirmation, track_appointment
 from .holds import is_expired_hold
 from .inputs import (
     check_origin,
@@ -91,6 +94,8 @@ def book_appointment(
     topic: Topic | str | None = None,
     deep_link_id: str | None = None,
     entry_point: str | None = None,
+    anonymous_id: str | None = None,
+    session_id: UUID | str | None = None,
     override: bool = False,
     actor: User | None = None,
     clock: Clock = django_timezone.now,
@@ -101,6 +106,9 @@ def book_appointment(
     offered slot. With ``override`` an ``actor`` who may change appointments books any free start,
     and any number of holds; a client has at most settings.MAX_UNPAID_HOLDS. The same
     client_request_id again returns the first appointment in its current state.
+
+    ``anonymous_id`` is the browser and ``session_id`` the visit in which the person books. The
+    event of the booking has both, so the person's lead gets the browser (metrics.md).
 
     Raises SlotTaken, TimeNotOffered, TooManyHolds, NotPermitted; SlotUnsuitable, StartInPast,
     ZoneUnknown, FormatUnsuitable, InvalidInput; ServiceUnavailable, ClientUnavailable; NotFound;
@@ -115,6 +123,10 @@ def book_appointment(
         lead=pk_of(lead),
         slot=pk_of(slot),
         start=None if start is None else to_utc(start, "start"),
+    )
+    visit = Visit(
+        anonymous_id=parse_opaque_id(anonymous_id, "anonymous_id"),
+        session_id=None if session_id is None else parse_uuid(session_id, "session_id"),
     )
     require_override_right(override, actor)
     earlier = _find_earlier(request, clock=clock)
@@ -135,7 +147,7 @@ def book_appointment(
             override=override,
             clock=clock,
         )
-        return _insert(row, request, override=override, actor=actor, clock=clock)
+        return _insert(row, request, visit, override=override, actor=actor, clock=clock)
     except Refused:
         # The same request may have been answered meanwhile, which is then why this one is refused.
         earlier = Appointment.objects.filter(client_request_id=request.client_request_id).first()
@@ -207,6 +219,7 @@ def _build_appointment(
 def _insert(
     row: Appointment,
     request: BookingRequest,
+    visit: Visit,
     *,
     override: bool,
     actor: User | None,
@@ -233,6 +246,7 @@ def _insert(
         slot_start_at=stored.start_at_utc,
         timezone=stored.timezone,
         is_public_slots=stored.slot_id is not None,
+        visit=visit,
         clock=clock,
     )
     if stored.status == "confirmed":

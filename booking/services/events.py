@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from uuid import UUID
+
 from audit.services import publish_event
 from crm.models import Lead
 from crm.services import record_event
@@ -12,6 +15,14 @@ from identity.models import User
 
 from ..models import Appointment, WaitlistRequest
 from .messages import schedule_session_messages
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The browser and the visit in which a person acts, as in the events of the site."""
+
+    anonymous_id: str | None = None
+    session_id: UUID | None = None
 
 
 def get_acting_role(actor: User | None) -> str:
@@ -51,6 +62,7 @@ def track_appointment(
     *,
     clock: Clock,
     actor: User | None = None,
+    visit: Visit = Visit(),
     **properties: object,
 ) -> None:
     """Record an event of the tracking plan about the person of the appointment."""
@@ -59,6 +71,8 @@ def track_appointment(
         source="backend" if actor is None else "admin",
         lead=appointment.lead_id,
         user=appointment.client_id,
+        anonymous_id=visit.anonymous_id,
+        session_id=visit.session_id,
         properties={"service_id": appointment.service_id, **properties},
         deep_link_id=appointment.deep_link_id,
         topic=appointment.topic_id,

@@ -344,6 +344,13 @@ class AnalyticsEvent(Entity):
                 serves="metrics: funnels of a period",
             ),
             rules.Index("analytics_events_by_receipt", "received_at", serves="purge_expired"),
+            rules.Index(
+                "analytics_events_cta_by_session",
+                "session_id",
+                "occurred_at",
+                condition=Q(tracking_event="cta_click", session_id__isnull=False),
+                serves="metrics, purge_expired: calls to action of a visit",
+            ),
         ]
         triggers = [
             # An erased person's events stay, without the columns that could identify the person.

@@ -43,6 +43,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
             ("ugc.Review", "reviews"),
             ("ugc.ReviewPublicationConsent", "verified_user"),
             ("ugc.ModerationAction", "gavel"),
+            ("ugc.ModerationTotal", "bar_chart"),
         ],
     ),
     (
@@ -109,7 +110,8 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
             ("identity.Role", "shield_person"),
             ("identity.Consent", "handshake"),
             ("identity.DataExportRequest", "download"),
-            ("identity.ErasureLedgerEntry", "person_remove"),
+            ("identity.ErasureRequest", "person_remove"),
+            ("identity.ErasureLedgerEntry", "person_off"),
         ],
     ),
     (

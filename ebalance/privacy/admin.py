@@ -24,7 +24,7 @@ from ebalance.admin.options import ModelAdmin, ReadOnly
 from ebalance.services import NotFound, get_or_refuse
 from identity.admin import UserAdmin
 from identity.errors import AccountErased
-from identity.models import Consent, DataExportRequest, ErasureLedgerEntry, User
+from identity.models import Consent, DataExportRequest, ErasureLedgerEntry, ErasureRequest, User
 
 from .consents import withdraw_this_consent
 from .erasure import erase_user, sessions_ahead
@@ -171,6 +171,22 @@ class DataExportRequestAdmin(ReadOnly, ModelAdmin):
 
     def get_queryset(self, request):
         return super().get_queryset(request).exclude(export_type="diary_pdf")
+
+
+@admin.register(ErasureRequest)
+class ErasureRequestAdmin(ReadOnly, ModelAdmin):
+    """Requests from the pages of people; process_erasure_requests carries them out."""
+
+    list_display = (
+        "user",
+        "status",
+        "refused_reason",
+        "requested_by",
+        "created_at",
+        "completed_at",
+    )
+    list_filter = ("status", "refused_reason", "created_at")
+    search_fields = ("user__display_name", "user__email")
 
 
 @admin.register(ErasureLedgerEntry)

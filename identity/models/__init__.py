@@ -3,7 +3,7 @@
 from .access import LoginLimit, RecoveryCode, SecondFactor
 from .consents import Consent
 from .people import CONTACT_COLUMNS, User
-from .rights import DataExportRequest, ErasureLedgerEntry
+from .rights import DataExportRequest, ErasureLedgerEntry, ErasureRequest
 from .roles import Role, UserRole
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Consent",
     "DataExportRequest",
     "ErasureLedgerEntry",
+    "ErasureRequest",
     "LoginLimit",
     "RecoveryCode",
     "Role",

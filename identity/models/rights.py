@@ -1,9 +1,10 @@
 """Rights of a person: a copy of the data, and erasure."""
 
+import pgtrigger
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import gettext_noop, pgettext_lazy
 
 from ebalance.db import lengths, rules, triggers
 from ebalance.db.fields import (
@@ -13,7 +14,7 @@ from ebalance.db.fields import (
     SingleLineTextField,
     created_at,
 )
-from ebalance.db.schema.classification import DELETE, keep, of_person, p0, p1
+from ebalance.db.schema.classification import DELETE, EVIDENCE, by_staff, keep, of_person, p0, p1
 from ebalance.db.schema.retention import After, kept, purged
 from ebalance.db.times import FactTime, PlannedTime, ReplayedTime, now_default
 
@@ -108,6 +109,119 @@ class DataExportRequest(Entity):
 
     def __str__(self) -> str:
         return f"{self.get_export_type_display()} {self.pk}"
+
+
+class ErasureRequest(Entity):
+    """A request of admin to erase a person. process_erasure_requests carries it out."""
+
+    class Status(models.TextChoices):
+        REQUESTED = "requested", _("requested")
+        DONE = "done", _("done")
+        REFUSED = "refused", _("refused")
+
+    class RefusedReason(models.TextChoices):
+        LAST_OWNER = "last_owner", _("the last active owner")
+        UPCOMING_APPOINTMENTS = "upcoming_appointments", _("sessions ahead")
+        NOT_PERMITTED = "not_permitted", _("the requester may no longer delete people")
+
+    user = RestrictForeignKey(
+        User, related_name="erasure_requests", db_comment=of_person("whom to erase", EVIDENCE)
+    )
+    requested_by = RestrictForeignKey(
+        User,
+        db_column="requested_by_user_id",
+        related_name="requested_erasures",
+        db_comment=by_staff("who asked: staff, or the person"),
+    )
+    status = ClosedSet(Status, default=Status.REQUESTED, db_comment=p0("progress"))
+    cancels_appointments = models.BooleanField(
+        default=False,
+        db_default=False,
+        db_comment=p0("sessions ahead are canceled as by the client; else they stop the erasure"),
+    )
+    refused_reason = ClosedSet(
+        RefusedReason, null=True, blank=True, db_comment=p0("why it was refused")
+    )
+    created_at = created_at("when requested, UTC")
+    completed_at = FactTime(null=True, blank=True, db_comment=p0("when done or refused, UTC"))
+
+    retention = purged("90 days", after="completed_at", note="the ledger of erasures stays")
+    deleted_by_owner_only = True
+
+    class Meta:
+        db_table = "erasure_requests"
+        db_table_comment = "Requests to erase a person"
+        verbose_name = _("erasure request")
+        verbose_name_plural = _("erasure requests")
+        constraints = [
+            rules.Unique(
+                "erasure_requests_one_open_per_user",
+                fields=["user"],
+                condition=Q(status="requested"),
+                message=_("The deletion of this person is already requested."),
+            ),
+            rules.set_exactly_when(
+                "erasure_requests_completed_when_over",
+                "completed_at",
+                Q(status__in=["done", "refused"]),
+                _("A finish time is set exactly when the request is done or refused."),
+            ),
+            rules.set_exactly_when(
+                "erasure_requests_reason_when_refused",
+                "refused_reason",
+                Q(status="refused"),
+                _("A reason is set exactly for a refused request."),
+            ),
+            rules.finite("erasure_requests", "created_at", "completed_at"),
+        ]
+        indexes = [
+            rules.Index(
+                "erasure_requests_by_user", "user", serves="a person's requests; the delete check"
+            ),
+            rules.Index("erasure_requests_by_requester", "requested_by", serves="the delete check"),
+            rules.Index(
+                "erasure_requests_queue",
+                "created_at",
+                condition=Q(status="requested"),
+                serves="process_erasure_requests: what is to be done, oldest first",
+            ),
+            rules.Index(
+                "erasure_requests_over",
+                "completed_at",
+                condition=Q(completed_at__isnull=False),
+                serves="purge_expired, 90 days",
+            ),
+        ]
+        triggers = [
+            *triggers.transitions(
+                "erasure_requests", {"requested": ["done", "refused"]}, initial=["requested"]
+            ),
+            triggers.frozen(
+                "erasure_requests",
+                "request_stays",
+                ["user_id", "requested_by_user_id", "created_at"],
+                message=gettext_noop("A request keeps its person, its requester and its time"),
+            ),
+            triggers.Rule(
+                "erasure_requests_done_is_erased",
+                operation=pgtrigger.UpdateOf("status"),
+                condition="NEW.status = 'done' AND OLD.status <> 'done'",
+                message=gettext_noop("A request is done only when the person is erased"),
+                column="status",
+                body=f"""
+BEGIN
+    -- Deleted is final, so no lock is needed.
+    IF NOT EXISTS (SELECT FROM public.users WHERE id = NEW.user_id AND status = 'deleted') THEN
+        {triggers.REFUSE}
+    END IF;
+    RETURN NEW;
+END""",
+                broken=lambda row: row.status == "done" and row.user.status != "deleted",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_status_display()} {self.pk}"
 
 
 class ErasureLedgerEntry(Entity):

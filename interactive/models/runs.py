@@ -94,6 +94,9 @@ class InteractiveRun(Entity):
             "browser or bot identifier", erasure=replace("a new random identifier", token_urlsafe)
         ),
     )
+    session_id = models.UUIDField(
+        null=True, blank=True, db_comment=p0("visit, as in analytics_events", erasure=NULL)
+    )
     status = ClosedSet(Status, default=Status.IN_PROGRESS, db_comment=p0("life cycle"))
     started_at = FactTime(db_default=now_default(), db_comment=p0("start, UTC"))
     completed_at = FactTime(null=True, blank=True, db_comment=p0("end, UTC"))
@@ -173,6 +176,12 @@ class InteractiveRun(Entity):
             ),
             rules.Index("interactive_runs_by_user", "user", serves="a person's runs; export"),
             rules.Index("interactive_runs_by_start", "started_at", serves="purge_expired, 90 days"),
+            rules.Index(
+                "interactive_runs_by_session",
+                "session_id",
+                condition=Q(session_id__isnull=False),
+                serves="erasure: runs of the visits that it unlinks",
+            ),
         ]
         triggers = triggers.transitions(
             "interactive_runs", {"in_progress": ["completed", "abandoned"]}
@@ -204,6 +213,11 @@ class InteractiveRunTotal(Entity):
     runs = models.BigIntegerField(db_comment=p0("number of runs"))
     timed_runs = models.BigIntegerField(db_comment=p0("number of runs whose duration is known"))
     duration_ms = models.BigIntegerField(db_comment=p0("their durations added up, ms"))
+    cta_runs = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        db_comment=p0("number of completed runs that a cta_click of their visit follows"),
+    )
 
     retention = purged("13 months", after="day")
 
@@ -229,6 +243,12 @@ class InteractiveRunTotal(Entity):
             rules.in_range("interactive_run_totals", "runs", 1),
             rules.in_range("interactive_run_totals", "timed_runs", 0),
             rules.in_range("interactive_run_totals", "duration_ms", 0),
+            rules.Check(
+                "interactive_run_totals_cta_runs_within_runs",
+                Q(cta_runs__gte=0, cta_runs__lte=F("runs")),
+                _("Between 0 and the number of runs."),
+                field="cta_runs",
+            ),
             rules.finite("interactive_run_totals", "day"),
         ]
         indexes = [

@@ -46,6 +46,7 @@ def start_run(
     *,
     user: RowOrKey[User] | None = None,
     anonymous_id: str | None = None,
+    session_id: UUID | str | None = None,
     id: UUID | str | None = None,
     entry_point: str | None = None,
     deep_link_id: str | None = None,
@@ -53,9 +54,9 @@ def start_run(
 ) -> InteractiveRun:
     """Start a run of the published version, for a person, an anonymous visitor, or both.
 
-    ``id`` is the key of the run, chosen by the caller. The same request with the same ``id``
-    returns the first run, even if the run has ended or the interactive is no longer published.
-    Locks the person.
+    ``session_id`` is the visit, as in the events of the site. ``id`` is the key of the run, chosen
+    by the caller. The same request with the same ``id`` returns the first run, even if the run has
+    ended or the interactive is no longer published. Locks the person.
 
     Raises NotFound (definition, person), NotPublished, InvalidInput (``field``), and
     IdempotencyConflict if ``id`` belongs to another request.
@@ -66,6 +67,7 @@ def start_run(
         interactive_definition=get_or_refuse(InteractiveDefinition._base_manager.all(), definition),
         user=person,
         anonymous_id=parse_opaque_id(anonymous_id, "anonymous_id"),
+        session_id=None if session_id is None else parse_uuid(session_id, "session_id"),
         entry_point=parse_optional_choice(entry_point, EntryPoint, "entry_point"),
         deep_link_id=parse_opaque_id(deep_link_id, "deep_link_id"),
     )
@@ -183,7 +185,13 @@ def earlier_run(run: InteractiveRun) -> InteractiveRun | None:
     earlier = InteractiveRun.objects.filter(pk=run.pk).first()
     if earlier is None:
         return None
-    same = ("interactive_definition_id", "anonymous_id", "entry_point", "deep_link_id")
+    same = (
+        "interactive_definition_id",
+        "anonymous_id",
+        "session_id",
+        "entry_point",
+        "deep_link_id",
+    )
     is_same = all(getattr(earlier, name) == getattr(run, name) for name in same)
     if not is_same or run.user_id not in (None, earlier.user_id):
         raise IdempotencyConflict(**entity_details(run))

@@ -65,10 +65,12 @@ READ_ONLY = {
     "identity.Consent",
     "identity.DataExportRequest",
     "identity.ErasureLedgerEntry",
+    "identity.ErasureRequest",
     "interactive.InteractiveRun",
     "interactive.InteractiveRunTotal",
     "interactive.InteractiveVersion",
     "ugc.ModerationAction",
+    "ugc.ModerationTotal",
     "ugc.ReviewPublicationConsent",
 }
 ADD_ONLY = {"audit.MessageTemplateVersion"}

@@ -17,7 +17,14 @@ from django.db.migrations.writer import MigrationWriter
 from ebalance.db import backfills, walks
 from ebalance.db.backfills import BackfillError, Job, declared_backfills, is_done, remaining
 from ebalance.db.operations import Backfill
-from tests.backfilling import FILL, NAME, PACKAGE, make_things, write_migration
+from tests.backfilling import (
+    FILL,
+    NAME,
+    NO_OTHER_BACKFILLS,
+    PACKAGE,
+    make_things,
+    write_migration,
+)
 from tests.support import execute
 
 
@@ -45,8 +52,9 @@ def declare(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> I
     def read(*operations: str) -> dict[str, Job]:
         forget()
         write_migration(tmp_path, *operations)
-        settings.MIGRATION_MODULES = {"booking": PACKAGE}
-        return declared_backfills(MigrationLoader(None))
+        settings.MIGRATION_MODULES = {"booking": PACKAGE, **NO_OTHER_BACKFILLS}
+        jobs = declared_backfills(MigrationLoader(None))
+        return {name: job for name, job in jobs.items() if job.app_label == "booking"}
 
     monkeypatch.syspath_prepend(str(tmp_path))
     yield read

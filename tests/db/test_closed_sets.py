@@ -33,6 +33,7 @@ ASKED_BEFORE = {
     "appointments.outcome_recorded_by_role": ["appointments_outcome_all_or_none"],
     "analytics_events.source": ["analytics_events_source_in_plan"],
     "curated_items.item_type": ["curated_items_exactly_one_target"],
+    "erasure_requests.refused_reason": ["erasure_requests_reason_when_refused"],
     "lead_timeline_events.source": ["lead_timeline_events_source_in_plan"],
     "roles.scope": ["roles_client_is_product"],
 }

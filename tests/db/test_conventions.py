@@ -38,6 +38,7 @@ DAYS_AND_HOURS = {
     ("schedule_rules", "end_local"): "time without time zone",
     ("diary_entries", "entry_date"): "date",
     ("interactive_run_totals", "day"): "date",
+    ("moderation_totals", "day"): "date",
 }
 # Column name to the suffix of the CHECK that every such column has.
 CHECK_BY_NAME = {
@@ -276,6 +277,7 @@ TYPES = {
     "bigint",
     "jsonb",
     "numeric(12,2)",
+    "numeric[]",
     "bytea",
     "inet",
     "date",

@@ -52,6 +52,7 @@ DELETED_BY_OWNER = {
     "refunds",
     "payment_webhook_events",
     "data_export_requests",
+    "erasure_requests",
     "tracking_events",
     "tracking_event_params",
 }

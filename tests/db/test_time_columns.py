@@ -212,6 +212,8 @@ def test_database_overwrites_the_time_of_its_own_columns() -> None:
     assert set(list_columns(times.TimeFromDatabase)) == {
         ("audit_log_entries", "created_at"),
         ("anonymous_questions", "due_at"),
+        ("anonymous_questions", "moderated_due_at"),
+        ("anonymous_questions", "answer_due_at"),
         ("deep_links", "expires_at"),  # where the writer gives none
     }
     row = columns_of(saved_parents(AnonymousQuestionFactory.build())) | {"due_at": FUTURE}

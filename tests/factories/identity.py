@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 import factory
+from django.utils import timezone
 
 from ebalance.db.ids import uuid7
 from identity.models import (
     Consent,
     DataExportRequest,
     ErasureLedgerEntry,
+    ErasureRequest,
     LoginLimit,
     RecoveryCode,
     Role,
@@ -167,6 +170,31 @@ class DataExportRequestFactory(EntityFactory):
             expires_at=factory.LazyFunction(lambda: ahead(days=7)),
         )
         failed = factory.Trait(status="failed", completed_at=now())
+
+
+OPEN = {"status": "requested", "completed_at": None, "refused_reason": None}
+
+
+class ErasureRequestFactory(EntityFactory):
+    user = factory.SubFactory(UserFactory)
+    requested_by = factory.SubFactory(UserFactory)
+
+    _steps_before = {"done": [OPEN], "refused": [OPEN]}
+
+    class Meta:
+        model = ErasureRequest
+
+    class Params:
+        done = factory.Trait(status="done", completed_at=now())
+        refused = factory.Trait(
+            status="refused", refused_reason="upcoming_appointments", completed_at=now()
+        )
+
+    @classmethod
+    def before_move(cls, instance: ErasureRequest, step: Mapping[str, Any]) -> None:
+        if step.get("status") == "done":
+            values = {"email": None, "display_name": None, "deleted_at": timezone.now()}
+            User.objects.filter(pk=instance.user_id).update(status="deleted", **values)
 
 
 class ErasureLedgerEntryFactory(EntityFactory):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import factory
+from django.utils import timezone
 
 from ebalance.db.encryption.fields import Plaintext
 from ugc.models import (
     AnonymousQuestion,
     DiaryEntry,
     ModerationAction,
+    ModerationTotal,
     QuestionAnswer,
     Review,
     ReviewPublicationConsent,
@@ -155,3 +159,18 @@ class DiaryEntryFactory(EntityFactory):
 
     class Params:
         deleted = factory.Trait(payload_encrypted=None, deleted_at=now())
+
+
+class ModerationTotalFactory(EntityFactory):
+    # One that cannot meet another: a day has one row.
+    day = factory.Sequence(lambda n: timezone.localdate() - timedelta(days=n % 300))
+    decided = 3
+    rejected = 1
+    crisis = 1
+    within_due = 2
+    hours = factory.LazyFunction(lambda: [Decimal("0.5"), Decimal(3), Decimal("25.25")])
+    answered = 1
+    answer_hours = factory.LazyFunction(lambda: [Decimal(48)])
+
+    class Meta:
+        model = ModerationTotal

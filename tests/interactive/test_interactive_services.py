@@ -273,15 +273,18 @@ def test_deleted_person_starts_no_run() -> None:
 
 def test_repeated_request_returns_the_same_run() -> None:
     definition, key = published(), uuid7()
-    run = begin(definition, id=key, entry_point="seo")
+    visit = uuid7()
+    run = begin(definition, id=key, entry_point="seo", session_id=visit)
+    assert run.session_id == visit
+    same = {"entry_point": "seo", "session_id": str(visit)}
     with writes_nothing():
-        assert begin(definition, id=key, entry_point="seo") == run
-        assert begin(definition, id=str(key), entry_point="seo") == run
+        assert begin(definition, id=key, **same) == run
+        assert begin(definition, id=str(key), **same) == run
     link_run_to_user(run, user=UserFactory())
     complete_run(run, result_level="low")
     archive(definition)
     with writes_nothing():
-        again = begin(definition, id=key, entry_point="seo")
+        again = begin(definition, id=key, **same)
     assert (again, again.status) == (run, "completed")
 
 
@@ -289,6 +292,7 @@ def test_repeated_request_returns_the_same_run() -> None:
     "values",
     [
         {"anonymous_id": "visitor-000002"},
+        {"session_id": lambda: uuid7()},
         {"entry_point": "ads"},
         {"deep_link_id": "link-0001"},
         {"user": lambda: UserFactory()},

@@ -11,7 +11,8 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from interactive.metrics import RunsOfDay, runs_by_day
+from crm.metrics import INTERACTIVES
+from ebalance.metrics import Period
 from tests.factories import (
     InteractiveDefinitionFactory,
     InteractiveRunFactory,
@@ -50,6 +51,15 @@ def as_set(query: str) -> set[tuple[Any, ...]]:
 
 
 @case_groups(
+    *(
+        Case(
+            f"cta_runs {n} of 1",
+            InteractiveRunTotalFactory,
+            {"runs": 1, "timed_runs": 0, "duration_ms": 0, "cta_runs": n},
+            None if 0 <= n <= 1 else "interactive_run_totals_cta_runs_within_runs",
+        )
+        for n in (-1, 0, 1, 2)
+    ),
     *range_cases(InteractiveRunTotalFactory, "runs", 1),
     *range_cases(InteractiveRunTotalFactory, "timed_runs", 0),
     *range_cases(InteractiveRunTotalFactory, "duration_ms", 0),
@@ -161,21 +171,16 @@ def test_purge_at_any_time_changes_no_metric(
         for run in runs:
             InteractiveRunFactory(**run_of(run, quizzes))
         expected, by_day = counted(runs, quizzes, first, last), as_set(BY_DAY)
-        assert {(d.day, d.interactive_definition_id): d for d in runs_by_day(first, last)} == (
-            expected
-        )
+        assert figures(first, last) == expected
         for days in sorted(purges, reverse=True):
             now = NOW - timedelta(days=days - 80)
             purge("interactive_runs", now=now, batch=batch)
             left = execute("SELECT FROM interactive_runs WHERE started_at < %s", [now - NINETY])
             assert left == []
-            metrics = runs_by_day(first, last)
-            assert {(d.day, d.interactive_definition_id): d for d in metrics} == expected
+            assert figures(first, last) == expected
         purge("interactive_runs", now=NOW + timedelta(days=365), batch=batch)
         assert as_set(TOTALS) == by_day
-        assert {
-            (d.day, d.interactive_definition_id): d for d in runs_by_day(first, last)
-        } == expected
+        assert figures(first, last) == expected
         transaction.set_rollback(True)
 
 
@@ -199,26 +204,26 @@ def run_of(run: dict[str, Any], quizzes: list[Any]) -> dict[str, Any]:
     }
 
 
+COUNTED = ("started", "completed", "low", "moderate", "high")
+
+
+def figures(first: date, last: date) -> dict[str, list[int]]:
+    """The metric of the period: for each interactive with runs the numbers COUNTED."""
+    rows = INTERACTIVES.read(Period(first, last, "Europe/Moscow", NOW))
+    return {row["slug"]: [row[name] for name in COUNTED] for row in rows}
+
+
 def counted(
     runs: list[dict[str, Any]], quizzes: list[Any], first: date, last: date
-) -> dict[tuple[date, Any], RunsOfDay]:
-    """The expected metrics, counted one by one. Moscow is three hours ahead of UTC all year."""
-    seen: dict[tuple[date, Any], Counter[str]] = {}
+) -> dict[str, list[int]]:
+    """The expected figures, counted one by one. Moscow is three hours ahead of UTC all year."""
+    seen: dict[str, Counter[str]] = {}
     for run in runs:
         made = run_of(run, quizzes)
-        day = (made["started_at"] + timedelta(hours=3)).date()
-        if first <= day <= last:
-            counts = seen.setdefault((day, made["interactive_definition"].pk), Counter())
-            counts.update(["started", made["status"], f"level {made['result_level']}"])
-    return {
-        key: RunsOfDay(
-            *key,
-            counts["started"],
-            counts["completed"],
-            *(counts[f"level {level}"] for level in ("low", "moderate", "high")),
-        )
-        for key, counts in seen.items()
-    }
+        if first <= (made["started_at"] + timedelta(hours=3)).date() <= last:
+            counts = seen.setdefault(made["interactive_definition"].slug, Counter())
+            counts.update(["started", made["status"], made["result_level"]])
+    return {slug: [counts[name] for name in COUNTED] for slug, counts in seen.items()}
 
 
 def test_metrics_of_a_day_match_a_hand_count() -> None:
@@ -235,10 +240,6 @@ def test_metrics_of_a_day_match_a_hand_count() -> None:
     InteractiveRunFactory(interactive_definition=quiz, started_at=late)
     InteractiveRunFactory(interactive_definition=quiz, started_at=late + INSTANT)
     first = date(2026, 3, 1)
-    assert runs_by_day(first, first) == [RunsOfDay(first, quiz.pk, 5, 4, 2, 0, 1)]
-    assert runs_by_day(first, first)[0].completion_rate == 0.8
-    assert [d.day for d in runs_by_day(first, first + timedelta(days=1))] == [
-        first,
-        first + timedelta(days=1),
-    ]
-    assert runs_by_day(date(2026, 2, 1), date(2026, 2, 28)) == []
+    assert figures(first, first) == {quiz.slug: [5, 4, 2, 0, 1]}
+    assert figures(first, first + timedelta(days=1)) == {quiz.slug: [6, 4, 2, 0, 1]}
+    assert figures(date(2026, 2, 1), date(2026, 2, 28)) == {}

@@ -45,6 +45,7 @@ from tests.factories import (
     DataExportRequestFactory,
     DeepLinkFactory,
     DiaryEntryFactory,
+    ErasureRequestFactory,
     IntakeFormFactory,
     InteractiveRunFactory,
     LeadFactory,
@@ -391,6 +392,7 @@ def _events(one: Marked, shared: Shared, lead: Any, browser: str) -> None:
             interactive_definition=shared.interactive,
             user=user,
             anonymous_id=browser,
+            session_id=marks.uuid("interactive_runs.session_id"),
             deep_link_id=text("interactive_runs.deep_link_id"),
             completed=completed,
         )
@@ -413,6 +415,8 @@ def _rights(one: Marked, lead: Any) -> None:
             request.file_url = f"exports/{name}"
             request.save(update_fields=["file_url"])
         one.add(request)
+    one.add(ErasureRequestFactory(user=one.user, refused=True))
+    one.add(ErasureRequestFactory(user=one.user))
 
 
 def _logins(one: Marked) -> None:

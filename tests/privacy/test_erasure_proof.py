@@ -46,6 +46,7 @@ IDS_STAY = {
     "consents.user_id",
     "review_publication_consents.user_id",
     "erasure_ledger.subject_id",
+    "erasure_requests.user_id",
     "outbox_events.aggregate_id",
     "outbox_events.payload",
     "audit_log_entries.actor_user_id",
@@ -232,6 +233,7 @@ def test_no_mark_remains_after_the_erasure(people: tuple[Marked, ...]) -> None:
         assert column.erasure == classification.ACCOUNTING
     assert [search(other.marks.all()) for other in others] == before
     assert {table.name for table in tables_of_people()} - set(erased.counts) == {
+        "erasure_requests",
         "payments",
         "refunds",
     }

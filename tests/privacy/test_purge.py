@@ -31,6 +31,7 @@ from tests.factories import (
     DataExportRequestFactory,
     DeepLinkFactory,
     DiaryEntryFactory,
+    ErasureRequestFactory,
     IntakeFormFactory,
     InteractiveRunFactory,
     InteractiveRunTotalFactory,
@@ -84,7 +85,7 @@ def question(**values: Any) -> models.Model:
 
 
 def answered_question(at: datetime) -> models.Model:
-    row = question(answered=True, moderated_at=at - timedelta(days=300), answered_at=at)
+    row = question(answered=True, moderated_at=at - timedelta(days=100), answered_at=at)
     ModerationActionFactory(ugc=row)
     return row
 
@@ -96,8 +97,8 @@ def rejected(at: datetime) -> models.Model:
 
 
 def decided_again(at: datetime, status: str, action: str) -> models.Model:
-    """Decided first 400 days before ``at``, escalated, and decided for good at ``at``."""
-    row = question(**{status: True}, moderated_at=at - timedelta(days=400))
+    """Decided first 100 days before ``at``, escalated, and decided for good at ``at``."""
+    row = question(**{status: True}, moderated_at=at - timedelta(days=100))
     reason = {"reason_category": "spam"} if action == "reject" else {}
     ModerationActionFactory(ugc=row, action=action, created_at=at, **reason)
     return row
@@ -168,24 +169,42 @@ ENDINGS = [
         )
         for state in ("", "completed", "abandoned", "crisis")
     ),
-    Ending("anonymous_questions", "answered", answered_question, ("question_answers",)),
-    Ending("anonymous_questions", "rejected", rejected),
+    Ending(
+        "anonymous_questions",
+        "answered",
+        answered_question,
+        ("question_answers", "moderation_totals"),
+    ),
+    Ending("anonymous_questions", "rejected", rejected, ("moderation_totals",)),
     Ending(
         "anonymous_questions",
         "rejected after an escalation",
         lambda at: decided_again(at, "rejected", "reject"),
+        ("moderation_totals",),
     ),
     Ending(
         "anonymous_questions",
         "approved and never answered",
         lambda at: question(approved=True, moderated_at=at),
+        ("moderation_totals",),
         own_time="180 days",
     ),
     Ending(
         "anonymous_questions",
         "approved again after an escalation and never answered",
         lambda at: decided_again(at, "approved", "approve"),
+        ("moderation_totals",),
         own_time="180 days",
+    ),
+    *(
+        Ending(
+            "erasure_requests",
+            state,
+            lambda at, state=state: ErasureRequestFactory(
+                **{state: True}, created_at=at, completed_at=at
+            ),
+        )
+        for state in ("done", "refused")
     ),
     Ending(
         "waitlist_requests", "closed", lambda at: WaitlistRequestFactory(closed=True, closed_at=at)
@@ -296,7 +315,11 @@ def test_protected_row_is_not_deleted_before_its_retention_ends(ending: Ending) 
 
 
 def test_every_purged_table_has_a_case() -> None:
-    tried = {ending.table for ending in ENDINGS} | {"interactive_run_totals", "audit_log_entries"}
+    tried = {ending.table for ending in ENDINGS} | {
+        "interactive_run_totals",
+        "moderation_totals",
+        "audit_log_entries",
+    }
     assert tried == {table.name for table in retention.purged_tables()}
 
 

@@ -24,6 +24,7 @@ SMALL = ["--rows", "2000", "--duration", "1"]
 PATIENT = ["--longest-wait", "5000"]
 # The main program with other samples, among them one that fails clients and blocks them.
 FAULTY = """
+import dataclasses
 import sys
 from tools import rehearse
 from tools.rehearsal import samples
@@ -34,6 +35,9 @@ samples.PHASES = ({("crm", "9001_faulty"): '''
 '''},)
 samples.FILE = samples.FILE.replace("from django.db import", "from django.contrib.postgres "
     "import operations as postgres\\nfrom django.db import")
+# Rehearses the sample also while migrations of the project are unreleased.
+rehearse.rehearse = lambda release, *rest, whole=rehearse.rehearse: whole(
+    dataclasses.replace(release, unreleased=type(release.unreleased)()), *rest)
 sys.exit(rehearse.main())
 """
 

@@ -31,7 +31,7 @@ def squawk(project: Project, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_released_migrations_are_not_read(squawk: Any, capfd: Any) -> None:
     assert squawk() == 0
-    assert "No SQL of unreleased migrations." in capfd.readouterr().out
+    assert "0301_booking" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_released_migrations_are_not_read(squawk: Any, capfd: Any) -> None:
 def test_safe_forms_pass(project: Project, squawk: Any, capfd: Any, operations: str) -> None:
     project.add("booking", "0390_safe", operations)
     assert squawk() == 0, capfd.readouterr().out
-    assert "Found 0 issues in 1 file" in capfd.readouterr().out
+    assert "Found 0 issues in " in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -526,14 +526,15 @@ def test_a_crisis_shortens_the_time_to_decide(assistant: User) -> None:
     assert actions(row) == [("escalate", "crisis")]
 
 
-def test_escalation_keeps_the_deadline_of_the_first_decision(assistant: User) -> None:
+def test_escalation_keeps_the_deadline_that_the_first_decision_met(assistant: User) -> None:
     row = question(submitted_at=NOW)
     approve_question(row, actor=assistant, clock=at(20))
     escalate_question(row, reason="crisis", actor=assistant, clock=at(21))
     reject_question(row, reason="crisis", actor=assistant, clock=at(22))
     values = stored(row)
     assert values["moderated_at"] == NOW + timedelta(hours=20)
-    assert values["due_at"] == NOW + timedelta(hours=24)
+    assert values["moderated_due_at"] == NOW + timedelta(hours=24)
+    assert values["due_at"] == NOW + timedelta(hours=4)
     assert values["trigger_flags"] == ["crisis"]
 
 

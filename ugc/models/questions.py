@@ -1,4 +1,4 @@
-"""Anonymous questions and their answers; sealed."""
+"""Anonymous questions; sealed."""
 
 from typing import Any
 
@@ -16,10 +16,11 @@ from ebalance.db.fields import (
     Entity,
     RestrictForeignKey,
 )
-from ebalance.db.on_delete import DB_CASCADE
-from ebalance.db.schema.classification import DELETE, by_staff, of_person, p0, p1, p2
-from ebalance.db.schema.retention import After, goes_with, purged
+from ebalance.db.schema.classification import DELETE, of_person, p0, p1, p2
+from ebalance.db.schema.retention import After, purged
 from ebalance.db.times import FactTime, TimeFromDatabase, now_default
+
+from .totals import DAILY
 
 
 class TriggerFlag(models.TextChoices):
@@ -37,6 +38,7 @@ class EscalationReason(models.TextChoices):
 
 KEPT_AFTER_END = "90 days"
 KEPT_UNANSWERED = "180 days"
+ANSWER_WITHIN = "interval '72 hours'"  # of the approval
 
 
 def decided(status: str, action: str, time: str, *, rows: str) -> After:
@@ -111,13 +113,24 @@ class AnonymousQuestion(Entity):
     due_at = TimeFromDatabase(
         blank=True,
         editable=False,
-        db_comment=p0(
-            "decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h; the first "
-            "decision ends it"
-        ),
+        db_comment=p0("decide by, UTC; set by the database: 4 h with a crisis flag, else 24 h"),
     )
     moderated_at = FactTime(
         null=True, blank=True, db_comment=p0("when first decided, UTC; an escalation keeps it")
+    )
+    moderated_due_at = TimeFromDatabase(
+        null=True,
+        blank=True,
+        editable=False,
+        db_comment=p0("due_at at the first decision, UTC; set by the database"),
+    )
+    answer_due_at = TimeFromDatabase(
+        null=True,
+        blank=True,
+        editable=False,
+        db_comment=p0(
+            "answer by, UTC; set by the database: 72 h after the approval; an escalation empties it"
+        ),
     )
     answered_at = FactTime(null=True, blank=True, db_comment=p0("when answered, UTC"))
 
@@ -131,7 +144,8 @@ class AnonymousQuestion(Entity):
         After("answered_at"),
         decided("rejected", "reject", KEPT_AFTER_END, rows="of one that was rejected"),
         decided("approved", "approve", KEPT_UNANSWERED, rows="of one that was never answered"),
-        note="its moderation actions stay",
+        note="its moderation actions stay, and its numbers in moderation_totals",
+        totals=DAILY,
     )
 
     class Meta:
@@ -162,7 +176,13 @@ class AnonymousQuestion(Entity):
                 _("A decided question has a time of decision."),
             ),
             rules.finite(
-                "anonymous_questions", "submitted_at", "due_at", "moderated_at", "answered_at"
+                "anonymous_questions",
+                "submitted_at",
+                "due_at",
+                "moderated_at",
+                "moderated_due_at",
+                "answer_due_at",
+                "answered_at",
             ),
         ]
         indexes = [
@@ -178,6 +198,12 @@ class AnonymousQuestion(Entity):
                 "due_at",
                 condition=Q(status__in=["pending", "flagged"]),
                 serves="admin: the moderation queue, oldest due first",
+            ),
+            rules.Index(
+                "anonymous_questions_answer_due",
+                "answer_due_at",
+                condition=Q(status="approved"),
+                serves="admin: the psychologist's queue, oldest due first",
             ),
             rules.Index("anonymous_questions_by_user", "user", serves="a person's; export"),
             rules.Index(
@@ -211,15 +237,33 @@ class AnonymousQuestion(Entity):
             triggers.Rule(
                 "anonymous_questions_set_due_at",
                 operation=pgtrigger.Insert | pgtrigger.Update,
-                body="""
+                body=f"""
 BEGIN
-    -- The deadline that the first decision met, or missed, stays.
-    IF TG_OP = 'UPDATE' AND OLD.moderated_at IS NOT NULL THEN
-        NEW.due_at := OLD.due_at;
+    NEW.due_at := NEW.submitted_at
+        + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'
+               ELSE interval '24 hours' END;
+    IF NEW.moderated_at IS NULL THEN
+        NEW.moderated_due_at := NULL;
+    ELSIF OLD.moderated_at IS NULL THEN
+        NEW.moderated_due_at := NEW.due_at;
     ELSE
-        NEW.due_at := NEW.submitted_at
-            + CASE WHEN 'crisis' = ANY (NEW.trigger_flags) THEN interval '4 hours'
-                   ELSE interval '24 hours' END;
+        -- Release 1.0 kept the deadline of the first decision in due_at.
+        NEW.moderated_due_at := coalesce(OLD.moderated_due_at, OLD.due_at);
+    END IF;
+    IF NEW.status NOT IN ('approved', 'answered') THEN
+        NEW.answer_due_at := NULL;
+    ELSIF OLD.status IN ('approved', 'answered') THEN
+        NEW.answer_due_at := coalesce(
+            OLD.answer_due_at,
+            (SELECT max(created_at) FROM public.ugc_moderation_actions
+             WHERE ugc_type = 'anonymous_question' AND ugc_id = NEW.id AND action = 'approve')
+                + {ANSWER_WITHIN},
+            NEW.moderated_at + {ANSWER_WITHIN});
+    ELSIF OLD.moderated_at IS NULL THEN
+        NEW.answer_due_at := NEW.moderated_at + {ANSWER_WITHIN};
+    ELSE
+        -- moderated_at is the first decision: an approval after an escalation is dated here.
+        NEW.answer_due_at := public.fact_clock() + {ANSWER_WITHIN};
     END IF;
     RETURN NEW;
 END""",
@@ -288,105 +332,3 @@ END""",
     @property
     def has_crisis_flag(self) -> bool:
         return "crisis" in self.trigger_flags
-
-
-def leaves_answered_question(answer: "QuestionAnswer") -> bool:
-    """Whether saving this answer would leave its answered question without an answer."""
-    row = triggers.stored(answer, "question_id")
-    return (
-        row is not None
-        and row["question_id"] != answer.question_id
-        and AnonymousQuestion.objects.filter(pk=row["question_id"], status="answered").exists()
-    )
-
-
-class QuestionAnswer(Entity):
-    """The owner's answer to a question; sealed."""
-
-    question = RestrictForeignKey(
-        AnonymousQuestion,
-        DB_CASCADE,
-        related_name="answers",
-        db_comment=of_person("question", DELETE),
-    )
-    answered_by = RestrictForeignKey(
-        "identity.User",
-        db_column="answered_by_user_id",
-        related_name="question_answers",
-        db_comment=by_staff("who answered"),
-    )
-    answer_text_encrypted = SealedText(
-        token="question_answers.answer", db_comment=p2("the answer, sealed")
-    )
-    published_at = FactTime(null=True, blank=True, db_comment=p0("when published, UTC"))
-
-    retention = goes_with("question")
-
-    class Meta:
-        db_table = "question_answers"
-        db_table_comment = "Answers to questions, sealed"
-        verbose_name = _("answer")
-        verbose_name_plural = _("answers")
-        constraints = [
-            rules.Unique("question_answers_one_per_question", fields=["question"]),
-            rules.sealed("question_answers", "answer_text_encrypted"),
-            rules.finite("question_answers", "published_at"),
-        ]
-        indexes = [
-            rules.Index("question_answers_by_author", "answered_by", serves="the delete check"),
-        ]
-        triggers = [
-            triggers.Rule(
-                "question_answers_answered_keeps_answer",
-                operation=pgtrigger.Delete | pgtrigger.UpdateOf("question_id"),
-                message=gettext_noop(
-                    "The answer of an answered question goes only together with the question"
-                ),
-                column="question_id",
-                broken=leaves_answered_question,
-                # The lock is taken whatever the status: a REPEATABLE READ transaction that still
-                # reads the question as unanswered must fail.
-                body=f"""
-DECLARE
-    question_status text;
-BEGIN
-    IF TG_OP = 'DELETE' OR NEW.question_id <> OLD.question_id THEN
-        SELECT status INTO question_status FROM public.anonymous_questions
-        WHERE id = OLD.question_id FOR SHARE;
-        IF question_status = 'answered' THEN
-            {triggers.REFUSE}
-        END IF;
-    END IF;
-    IF TG_OP = 'DELETE' THEN
-        RETURN OLD;
-    END IF;
-    RETURN NEW;
-END""",
-            ),
-            triggers.Rule(
-                "question_answers_published_is_allowed",
-                operation=pgtrigger.Insert | pgtrigger.UpdateOf("published_at", "question_id"),
-                condition="NEW.published_at IS NOT NULL",
-                message=gettext_noop(
-                    "An answer is published only if the author of the question allowed it"
-                ),
-                column="published_at",
-                broken=lambda row: (
-                    row.published_at is not None and not row.question.publish_allowed
-                ),
-                # FOR SHARE: a concurrent withdrawal waits, and then withdraws the answer too.
-                body=f"""
-BEGIN
-    PERFORM FROM public.anonymous_questions
-    WHERE id = NEW.question_id AND publish_allowed FOR SHARE;
-    IF NOT FOUND THEN
-        {triggers.REFUSE}
-    END IF;
-    RETURN NULL;
-END""",
-            ),
-            triggers.no_truncate("question_answers"),
-        ]
-
-    def __str__(self) -> str:
-        return str(self.pk)

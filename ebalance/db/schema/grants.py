@@ -26,6 +26,7 @@ READ_ONLY = frozenset(
         "interactive_run_totals",
         "key_rotations",
         "migration_steps",
+        "moderation_totals",
     }
 )
 

@@ -7,7 +7,7 @@ it. A table without a declaration fails the tests.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Retention:
@@ -52,14 +52,17 @@ class After:
 class Totals:
     """A table to which the statement that removes rows adds their totals, so that each counts once.
 
-    ``by`` and ``sums`` map a column of ``table`` to SQL over the removed rows; ``key`` is the
-    unique constraint over the columns of ``by``.
+    ``by``, ``sums`` and ``lists`` map a column of ``table`` to SQL over the removed rows, which are
+    named ``gone``. Numbers of ``sums`` are added, arrays of ``lists`` are appended. ``key`` is the
+    unique constraint over the columns of ``by``. ``where`` selects the rows that count.
     """
 
     table: str
     key: str
     by: Mapping[str, str]
     sums: Mapping[str, str]
+    lists: Mapping[str, str] = field(default_factory=dict)
+    where: str = "true"
 
 
 @dataclass(frozen=True)
