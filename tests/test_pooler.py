@@ -36,6 +36,7 @@ from tests.backfilling import FILL, ended, make_things, running, start, write_mi
 from tests.databases import Database, default_connection_on
 from tests.factories import (
     DeepLinkFactory,
+    ErasureRequestFactory,
     OutboxEventFactory,
     SecondFactorFactory,
     UserFactory,
@@ -168,6 +169,7 @@ THROUGH_POOLER = {
     "keys": ["status"],
     "loaddata": ["seeds"],
     "metrics": ["--json"],
+    "process_erasure_requests": [],
     "process_exports": [],
     "process_webhooks": [],
     "purge_expired": [],
@@ -197,6 +199,7 @@ def test_every_command_works_twice_behind_a_pooler(pooler: Pooler, tmp_path: Pat
     second_factors = SecondFactorFactory.create_batch(2)
     links = DeepLinkFactory.create_batch(5, created_at=ago(days=31), expires_at=ago(days=2))
     OutboxEventFactory.create_batch(5)
+    erasure = ErasureRequestFactory(requested_by__role="owner")
     changes = {
         "EXPORTS_DIR": str(tmp_path / "exports"),
         "ERASURE_LEDGER_FILE": str(tmp_path / "ledger"),
@@ -218,6 +221,8 @@ def test_every_command_works_twice_behind_a_pooler(pooler: Pooler, tmp_path: Pat
     assert not type(links[0]).objects.filter(pk__in=[link.pk for link in links]).exists()
     assert not OutboxEvent.objects.filter(published_at=None, attempts__gt=0).exists()
     assert advisory_locks() == []
+    erasure.refresh_from_db()
+    assert erasure.status == "done"
     assert execute("SELECT FROM leases") == []
     assert len(server_sessions()) <= SESSIONS
     assert {row["application_name"] for row in server_sessions()} <= {"", "app - pgbouncer"}

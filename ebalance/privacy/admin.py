@@ -23,11 +23,11 @@ from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, service_action
 from ebalance.admin.options import ModelAdmin, ReadOnly
 from ebalance.services import NotFound, get_or_refuse
 from identity.admin import UserAdmin
-from identity.errors import AccountErased
+from identity.errors import AccountErased, UpcomingAppointments
 from identity.models import Consent, DataExportRequest, ErasureLedgerEntry, ErasureRequest, User
 
 from .consents import withdraw_this_consent
-from .erasure import erase_user, sessions_ahead
+from .erasure import erase_user, may_erase, request_erasure, sessions_ahead
 from .exports import hand_over_user_data
 
 
@@ -69,7 +69,12 @@ class Erasure(Dialog):
 
 
 def erase_from_admin(person: User, *, actor: User, force: bool) -> str | None:
-    """Erase the person; returns a message if staff must look at some leads."""
+    """Erase the person; returns a message if staff must look at some leads.
+
+    The application's role has no right to erase. It writes a request and returns a message.
+    """
+    if not may_erase():
+        return request_from_admin(person, actor=actor, force=force)
     method = "self_service" if actor.pk == person.pk else "admin"
     erased = erase_user(person, method=method, force=force, actor=actor)
     if not erased.doubtful:
@@ -82,6 +87,22 @@ def erase_from_admin(person: User, *, actor: User, force: bool) -> str | None:
             "see whose the rest of them is:"
         ),
         format_html_join(", ", '<a class="text-link" href="{}">{}</a>', pages),
+    )
+
+
+def request_from_admin(person: User, *, actor: User, force: bool) -> str:
+    """Request the erasure. Raises UpcomingAppointments at once, not hours later in the command."""
+    if not force and (sessions := sessions_ahead(person.pk)):
+        raise UpcomingAppointments(
+            appointments=[row.pk for row in sessions],
+            starts=[row.start_at_utc for row in sessions],
+        )
+    request = request_erasure(person, actor=actor, force=force)
+    return format_html(
+        '{} <a class="text-link" href="{}">{}</a>',
+        gettext("The erasure is requested. The next run of the owner's command carries it out."),
+        reverse("admin:identity_erasurerequest_change", args=[request.pk]),
+        gettext("Request"),
     )
 
 

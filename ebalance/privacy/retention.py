@@ -12,20 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils.module_loading import import_string
 
-from crm.cta import followed_by_cta
 from ebalance.db.schema.data_map import Table, tables
-from ebalance.db.schema.retention import After, Purged, RemovedBy, Totals
+from ebalance.db.schema.retention import After, Purged, RemovedBy
 from ebalance.db.walks import COUNT_LIMITS, Tick, Walk, limited, quote
 
 from .exports import storage
+from .totals import added, total_params, totals_of
 
 PATIENCE = 10.0  # seconds without progress, while other transactions lock the remaining rows
 DAY_ZONE = "Europe/Moscow"  # of columns that hold days (metrics.md)
@@ -33,11 +31,6 @@ DAY_ZONE = "Europe/Moscow"  # of columns that hold days (metrics.md)
 # Called with the current time before the rows of the table are removed.
 PREPARATIONS: dict[str, Callable[[datetime], object]] = {
     "data_export_requests": lambda now: storage.sweep(now),
-}
-
-# Sums of totals that need tables of apps above that of the removed rows.
-MORE_SUMS = {
-    "interactive_runs": {"cta_runs": f"count(*) FILTER (WHERE {followed_by_cta('gone')})"},
 }
 
 
@@ -188,35 +181,6 @@ class TablePurge(Purge):
     def _type(self, end: After) -> str:
         field = next(f for f in self.model._meta.concrete_fields if f.column == end.column)
         return "date" if field.get_internal_type() == "DateField" else "timestamptz"
-
-
-def totals_of(table: Table) -> Totals | None:
-    """The totals of the table's removed rows, if it has some."""
-    if not isinstance(table.retention, Purged) or (totals := table.retention.totals) is None:
-        return None
-    return replace(totals, sums={**totals.sums, **MORE_SUMS.get(table.name, {})})
-
-
-def added(totals: Totals) -> str:
-    """SQL: add the rows of ``gone`` to their totals. It has the parameters of ``total_params``.
-
-    The order of the rows is that of the key, so that concurrent statements do not deadlock.
-    """
-    given = {**totals.by, **totals.sums, **totals.lists}
-    groups = ", ".join(str(n + 1) for n in range(len(totals.by)))
-    more = [f"{quote(c)} = total.{quote(c)} + excluded.{quote(c)}" for c in totals.sums]
-    more += [f"{quote(c)} = total.{quote(c)} || excluded.{quote(c)}" for c in totals.lists]
-    return (
-        f"INSERT INTO {quote(totals.table)} AS total ({', '.join(map(quote, given))}) "
-        f"SELECT {', '.join(given.values())} FROM gone WHERE {totals.where} "
-        f"GROUP BY {groups} ORDER BY {groups} "
-        f"ON CONFLICT ON CONSTRAINT {quote(totals.key)} DO UPDATE SET {', '.join(more)}"
-    )
-
-
-def total_params() -> dict[str, Any]:
-    """The parameters of ``added()``."""
-    return {"environment": settings.ENVIRONMENT}
 
 
 def _row(query: str, *params: Any) -> Any:

@@ -26,6 +26,7 @@ from ebalance.db.schema.retention import (
 )
 from ebalance.db.schema.third_party import TABLES as THIRD_PARTY
 from ebalance.privacy import retention
+from ebalance.privacy.totals import totals_of
 from tests.advice import (
     advises,
     of_class,
@@ -292,7 +293,7 @@ def test_purge_without_an_index_is_named_with_its_file() -> None:
 
 @pytest.mark.parametrize("counted", ["interactive_runs", "anonymous_questions"])
 def test_totals_fill_every_column_and_have_a_unique_rule(counted: str) -> None:
-    totals = retention.totals_of(named(counted))
+    totals = totals_of(named(counted))
     table = named(totals.table)
     given = {*totals.by, *totals.sums, *totals.lists}
     assert {column.name for column in table.columns} == given | {"id"}

@@ -245,6 +245,7 @@ def test_only_a_published_interactive_is_run(status: str) -> None:
         ({"deep_link_id": "a b c d e f"}, "deep_link_id"),
         ({"entry_point": "radio"}, "entry_point"),
         ({"entry_point": ["seo"]}, "entry_point"),
+        ({"session_id": "a visit"}, "session_id"),
         ({"id": "no-uuid"}, "id"),
         ({"id": 5}, "id"),
     ],

@@ -63,6 +63,15 @@ def as_set(query: str) -> set[tuple[Any, ...]]:
     *range_cases(InteractiveRunTotalFactory, "runs", 1),
     *range_cases(InteractiveRunTotalFactory, "timed_runs", 0),
     *range_cases(InteractiveRunTotalFactory, "duration_ms", 0),
+    *(
+        Case(
+            f"{number} calls to action",
+            InteractiveRunTotalFactory,
+            {"runs": 3, "cta_runs": number},
+            None if 0 <= number <= 3 else "interactive_run_totals_cta_runs_within_runs",
+        )
+        for number in (-1, 0, 3, 4)
+    ),
     Case("without optional values", InteractiveRunTotalFactory, dict.fromkeys(OPTIONAL)),
     Case("many", InteractiveRunTotalFactory, {"runs": 10**12, "duration_ms": 10**18}),
 )

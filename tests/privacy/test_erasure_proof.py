@@ -39,7 +39,7 @@ from tests.support import execute
 pytestmark = pytest.mark.django_db
 
 # Tables in which an erasure writes rows of its own.
-WRITTEN_BY_ERASURE = {"erasure_ledger", "outbox_events", "audit_log_entries"}
+WRITTEN_BY_ERASURE = {"erasure_ledger", "outbox_events", "audit_log_entries", "moderation_totals"}
 # Columns in which the ids of the person and of their leads may remain: they identify nobody.
 IDS_STAY = {
     "users.id",

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import connection
 
+from ebalance.db.operations import Backfill
 from tests.adversarial_sql import refuses_by_any_rule
+from tests.clocks import fact_clock_at
 from tests.databases import Database
-from tests.factories import AnonymousQuestionFactory, QuestionAnswerFactory, sealed
+from tests.factories import (
+    AnonymousQuestionFactory,
+    ModerationActionFactory,
+    QuestionAnswerFactory,
+    sealed,
+)
 from tests.rule_cases import (
     ALL_WRITE_PATHS,
     UPDATES,
@@ -164,6 +172,91 @@ def test_default_due_time_is_in_a_day() -> None:
     (row,) = execute("SELECT *, now() AS now FROM anonymous_questions")
     assert (row["submitted_at"], row["due_at"]) == (row["now"], row["now"] + timedelta(hours=24))
     assert (row["status"], row["channel"], row["trigger_flags"]) == ("pending", "web", [])
+
+
+DAY = timedelta(days=1)
+
+
+def approved() -> AnonymousQuestion:
+    return AnonymousQuestionFactory(submitted_at=NOW, approved=True, moderated_at=NOW + DAY)
+
+
+@loop_over("write_path", UPDATES)
+def test_answer_is_due_72_hours_after_the_approval(write_path: str) -> None:
+    row = AnonymousQuestionFactory(submitted_at=NOW)
+    assert stored(row)["answer_due_at"] is None
+    UPDATES[write_path](row, status="approved", moderated_at=NOW + DAY, answer_due_at=NOW)
+    assert stored(row)["answer_due_at"] == NOW + 4 * DAY
+    # A later value of the writer is ignored.
+    UPDATES[write_path](AnonymousQuestion.objects.get(pk=row.pk), answer_due_at=NOW)
+    assert stored(row)["answer_due_at"] == NOW + 4 * DAY
+
+
+@loop_over("status", ["pending", "flagged", "rejected"])
+def test_only_an_approved_question_has_a_deadline_of_the_answer(status: str) -> None:
+    row = AnonymousQuestionFactory(**{status: True} if status != "pending" else {})
+    assert stored(row)["answer_due_at"] is None
+    execute("UPDATE anonymous_questions SET answer_due_at = now()")
+    assert stored(row)["answer_due_at"] is None
+
+
+@loop_over("write_path", UPDATES)
+def test_escalation_moves_due_time_and_keeps_that_of_the_decision(write_path: str) -> None:
+    row = approved()
+    assert stored(row)["moderated_due_at"] == NOW + DAY
+    UPDATES[write_path](row, status="flagged", trigger_flags=["crisis"])
+    values = stored(row)
+    assert values["answer_due_at"] is None
+    assert values["due_at"] == NOW + timedelta(hours=4)
+    assert values["moderated_due_at"] == NOW + DAY
+    execute("UPDATE anonymous_questions SET moderated_due_at = NULL")
+    assert stored(row)["moderated_due_at"] == NOW + DAY
+
+
+def test_approval_after_an_escalation_is_dated_by_the_clock() -> None:
+    row = approved()
+    update_sql(row, status="flagged")
+    with fact_clock_at(NOW + 10 * DAY):
+        update_sql(row, status="approved")
+    assert stored(row)["answer_due_at"] == NOW + 13 * DAY
+
+
+def test_answered_question_keeps_the_deadline_of_the_answer() -> None:
+    row = approved()
+    QuestionAnswerFactory(question=row)
+    update_sql(row, **ANSWERED)
+    assert stored(row)["answer_due_at"] == NOW + 4 * DAY
+
+
+def test_row_of_release_1_0_gets_its_deadlines_by_any_write() -> None:
+    """Release 1.0 kept the deadline of the first decision in due_at."""
+    row = approved()
+    other = AnonymousQuestionFactory(submitted_at=NOW, flagged=True)
+    ModerationActionFactory(ugc=row, created_at=NOW + 2 * DAY)  # approved again
+    connection.check_constraints()
+    execute("ALTER TABLE anonymous_questions DISABLE TRIGGER USER")
+    execute(
+        "UPDATE anonymous_questions SET trigger_flags = '{crisis}', moderated_due_at = NULL, "
+        "answer_due_at = NULL WHERE id = %s",
+        [row.pk],
+    )
+    execute("ALTER TABLE anonymous_questions ENABLE TRIGGER USER")
+    before = stored(other)
+    (job,) = [
+        operation
+        for operation in import_module("ugc.migrations.0403_fill_question_deadlines")
+        .Migration("0403", "ugc")
+        .operations
+        if isinstance(operation, Backfill)
+    ]
+    for _ in range(2):
+        execute(f"UPDATE anonymous_questions SET {job.set} WHERE {job.where}")
+        values = stored(row)
+        assert values["moderated_due_at"] == NOW + DAY
+        assert values["due_at"] == NOW + timedelta(hours=4)
+        assert values["answer_due_at"] == NOW + 5 * DAY
+        assert stored(other) == before
+    assert execute(f"SELECT FROM anonymous_questions WHERE {job.where}") == []
 
 
 # -- status ---------------------------------------------------------------------------------------

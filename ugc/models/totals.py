@@ -80,7 +80,7 @@ def hour_list(meaning: str) -> ArrayField:
 
 
 class ModerationTotal(Entity):
-    """The deleted questions that were first decided on a day. purge_expired writes it."""
+    """The deleted questions that were first decided on a day. The purge and erasures write it."""
 
     day = DayFromDatabase(db_comment=p0("day of the first decision, Europe/Moscow"))
     decided = models.BigIntegerField(db_comment=p0("number of questions"))

@@ -19,6 +19,7 @@ from ebalance.db.schema.data_map import Column, Table, tables
 
 from ..links import PEOPLE, field_of
 from ..rows import PersonalRows, any_of
+from ..totals import delete_counted, totals_of
 
 LOG = "audit_log_entries"
 BATCH = 5_000  # keys per statement; the protocol counts parameters in 16 bits
@@ -36,9 +37,14 @@ class Removal:
 
         ``settled`` are values that the rows' own rules require in the same statement.
         """
-        for rows in self._batches():
+        totals = totals_of(self.table)
+        for keys in self._batches():
+            rows = cast("type[models.Model]", self.table.model)._base_manager.filter(pk__in=keys)
             if self.table.rows_go:
-                rows.delete()
+                if totals is None:
+                    rows.delete()
+                else:
+                    delete_counted(self.table, totals, keys)
                 continue
             values = settled | {field.name: None for field in _emptied(self.table)}
             values |= {field.name: value for field, value in _replaced(self.table).items()}
@@ -53,10 +59,9 @@ class Removal:
                 row.save(update_fields=[*values, *made])
         return len(self.keys)
 
-    def _batches(self) -> Iterator[models.QuerySet]:
-        every = cast("type[models.Model]", self.table.model)._base_manager
+    def _batches(self) -> Iterator[list[Any]]:
         for start in range(0, len(self.keys), BATCH):
-            yield every.filter(pk__in=self.keys[start : start + BATCH])
+            yield self.keys[start : start + BATCH]
 
 
 def removals(person: PersonalRows, *, unsettled: Mapping[str, Q]) -> list[Removal]:

@@ -51,10 +51,12 @@ from ..exports import storage
 from ..links import LEADS, PEOPLE
 from ..rows import PersonalRows
 from ..subject import parse_key
+from ..totals import delete_runs_with_cta
 from . import ledger
 from .columns import LOG, removals
 from .locks import lock_person
-from .request import Erased, ErasureRequest
+from .order import Erased, ErasureOrder
+from .requests import close_requests
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ def erase_user(
     if actor is not None and actor.pk != subject and not actor.has_perm("identity.delete_user"):
         raise NotPermitted(permission="identity.delete_user")
     asked_at = None if requested_at is None else to_utc(requested_at, "requested_at")
-    request = ErasureRequest(subject, method, asked_at, is_forced=force)
+    request = ErasureOrder(subject, method, asked_at, is_forced=force)
     with without_origin(subject, actor), explained_privileges():
         erased = _erase(request, actor=actor, clock=clock)
     if isinstance(user, User):
@@ -101,7 +103,7 @@ def erase_again(lines: Sequence[ledger.LedgerLine], *, clock: Clock = timezone.n
     Writes the lines into the table again. Raises LastOwner, ErasureUnavailable.
     """
     first = lines[0]
-    request = ErasureRequest(
+    request = ErasureOrder(
         first.subject_id,
         first.method,
         first.requested_at,
@@ -161,7 +163,7 @@ def explained_privileges() -> Iterator[None]:
 
 
 @transactional
-def _erase(request: ErasureRequest, *, actor: User | None, clock: Clock) -> Erased:
+def _erase(request: ErasureOrder, *, actor: User | None, clock: Clock) -> Erased:
     user, person, canceled = lock_person(request, actor, clock)
     erased = Erased(request.subject, canceled=canceled)
     now = to_utc(clock(), "clock")
@@ -177,6 +179,7 @@ def _erase(request: ErasureRequest, *, actor: User | None, clock: Clock) -> Eras
     # After this transaction only the event shows that these leads had another person's data too.
     _publish_once(LEAD_SHARED, person.subject.shared | person.subject.doubtful)
     anonymous = _anonymous_acts(person)
+    erased.count("interactive_runs", delete_runs_with_cta(person))
     to_remove = removals(
         person, unsettled={"users": ~Q(status="deleted"), "leads": ~Q(status="inactive")}
     )
@@ -190,6 +193,7 @@ def _erase(request: ErasureRequest, *, actor: User | None, clock: Clock) -> Eras
         if name == LOG:
             _record_forgotten(anonymous)
         erased.count(name, removal.apply(**settled.get(name, {})))
+    close_requests(request.subject, now)
     if erased.rows:
         _announce(request, erased, user, leads, requested_at, now)
         transaction.on_commit(partial(_after_commit, files, is_in_ledger_file=request.is_repeated))
@@ -248,7 +252,7 @@ def _leads_that_stay(person: PersonalRows) -> list[UUID]:
 
 
 def _announce(
-    request: ErasureRequest,
+    request: ErasureOrder,
     erased: Erased,
     user: User | None,
     leads: list[UUID],

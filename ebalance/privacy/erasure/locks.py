@@ -15,7 +15,7 @@ from identity.models import User
 from identity.services import require_other_owner
 
 from ..rows import PersonalRows
-from .request import ErasureRequest
+from .order import ErasureOrder
 from .sessions import CanceledSession, cancel_sessions
 
 MAX_LOCK_ATTEMPTS = 5  # afterwards lock out of order instead of starting again
@@ -26,7 +26,7 @@ class Overtaken(Exception):
 
 
 def lock_person(
-    request: ErasureRequest, actor: User | None, clock: Clock
+    request: ErasureOrder, actor: User | None, clock: Clock
 ) -> tuple[User | None, PersonalRows, list[CanceledSession]]:
     """Lock the account and everything of the person, and cancel the sessions ahead.
 
@@ -78,7 +78,7 @@ def _lock_leads(person: PersonalRows) -> None:
     list(rows.order_by("pk").select_for_update(of=("self",)))
 
 
-def _lock_user(request: ErasureRequest) -> User | None:
+def _lock_user(request: ErasureOrder) -> User | None:
     """FOR UPDATE: new rows that refer to the person wait, and are refused then."""
     user = User.objects.select_for_update(of=("self",)).filter(pk=request.subject).first()
     if user is None:

@@ -1,4 +1,4 @@
-"""The request for an erasure, and its result."""
+"""The order to erase a person, and its result."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Erased:
 
 
 @dataclass(frozen=True)
-class ErasureRequest:
+class ErasureOrder:
     """The person to erase, and the reason.
 
     ``is_repeated``: the erasure is repeated after a restore. ``leads`` are those of the first
