@@ -135,7 +135,7 @@ CREATE FUNCTION public.appointments_cancel_messages() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$ BEGIN
     UPDATE public.message_deliveries SET status = 'canceled'
-    WHERE appointment_id = NEW.id AND status = 'scheduled' AND kind IN ('booking_confirmation', 'reminder_24h', 'reminder_1h', 'rescheduled');
+    WHERE appointment_id = NEW.id AND status = 'scheduled' AND kind <> 'canceled';
     RETURN NULL;
 END $$;
 
@@ -1500,7 +1500,9 @@ CREATE FUNCTION public.message_deliveries_session_is_on() RETURNS trigger
 BEGIN
     SELECT a.status INTO state FROM public.appointments a WHERE a.id = NEW.appointment_id
     FOR SHARE;
-    IF state = 'canceled' OR (state = 'rescheduled' AND NEW.kind <> 'rescheduled') THEN
+    -- The news itself is sent.
+    IF (state = 'canceled' AND NEW.kind <> 'canceled')
+       OR (state = 'rescheduled' AND NEW.kind NOT IN ('canceled', 'rescheduled')) THEN
         PERFORM public.raise_refusal('message_deliveries_session_is_on', TG_TABLE_NAME, 'appointment_id', 'This session was canceled or moved');
     END IF;
     RETURN NEW;
@@ -11448,7 +11450,7 @@ CREATE TRIGGER appointments_cancel_messages AFTER UPDATE OF status ON public.app
 -- Name: TRIGGER appointments_cancel_messages ON appointments; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER appointments_cancel_messages ON public.appointments IS 'aa238ac43db904691030cd9ffdf49619fdd64dc8';
+COMMENT ON TRIGGER appointments_cancel_messages ON public.appointments IS '75434b5b506faa3b1ca120893e6aab714de29cc9';
 
 
 --
@@ -13888,20 +13890,6 @@ COMMENT ON TRIGGER message_deliveries_person_not_erased ON public.message_delive
 
 
 --
--- Name: message_deliveries message_deliveries_provider_id_stays; Type: TRIGGER; Schema: public; Owner: -
---
-
-CREATE TRIGGER message_deliveries_provider_id_stays BEFORE UPDATE ON public.message_deliveries FOR EACH ROW WHEN (((old.provider_message_id IS DISTINCT FROM new.provider_message_id) AND ((new.provider_message_id IS NOT NULL) OR (new.user_id IS NOT NULL)) AND (old.provider_message_id IS NOT NULL))) EXECUTE FUNCTION public.refuse('message_deliveries_provider_id_stays', 'provider_message_id', 'The provider''s id of a message, once known, does not change');
-
-
---
--- Name: TRIGGER message_deliveries_provider_id_stays ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TRIGGER message_deliveries_provider_id_stays ON public.message_deliveries IS '5670f7421d4b7eb586a0db452d72ae6831527c80';
-
-
---
 -- Name: message_deliveries message_deliveries_sent_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -13919,14 +13907,14 @@ COMMENT ON TRIGGER message_deliveries_sent_at_not_ahead ON public.message_delive
 -- Name: message_deliveries message_deliveries_session_is_on; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE TRIGGER message_deliveries_session_is_on BEFORE UPDATE OF status ON public.message_deliveries FOR EACH ROW WHEN (((old.status = 'scheduled'::text) AND (new.status = 'sending'::text) AND (new.appointment_id IS NOT NULL) AND (new.kind = ANY (ARRAY['booking_confirmation'::text, 'reminder_24h'::text, 'reminder_1h'::text, 'rescheduled'::text])))) EXECUTE FUNCTION public.message_deliveries_session_is_on();
+CREATE TRIGGER message_deliveries_session_is_on BEFORE UPDATE OF status ON public.message_deliveries FOR EACH ROW WHEN (((old.status = 'scheduled'::text) AND (new.status = 'sending'::text) AND (new.appointment_id IS NOT NULL))) EXECUTE FUNCTION public.message_deliveries_session_is_on();
 
 
 --
 -- Name: TRIGGER message_deliveries_session_is_on ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER message_deliveries_session_is_on ON public.message_deliveries IS 'bbee4314a435a31bdf531bf1b2214e5d0b2b3142';
+COMMENT ON TRIGGER message_deliveries_session_is_on ON public.message_deliveries IS 'c5236275b6224d694b53dfb7b6936d8c1ad91d8e';
 
 
 --
@@ -13975,14 +13963,14 @@ COMMENT ON TRIGGER message_deliveries_user_id_not_erased ON public.message_deliv
 -- Name: message_deliveries message_deliveries_what_was_sent_stays; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE TRIGGER message_deliveries_what_was_sent_stays BEFORE UPDATE ON public.message_deliveries FOR EACH ROW WHEN ((((old.template_version_id IS DISTINCT FROM new.template_version_id) OR (old.sent_at IS DISTINCT FROM new.sent_at) OR (old.attempts IS DISTINCT FROM new.attempts) OR (old.due_at IS DISTINCT FROM new.due_at)) AND (old.status = 'sent'::text))) EXECUTE FUNCTION public.refuse('message_deliveries_what_was_sent_stays', 'template_version_id', 'What was sent does not change');
+CREATE TRIGGER message_deliveries_what_was_sent_stays BEFORE UPDATE ON public.message_deliveries FOR EACH ROW WHEN ((((old.template_version_id IS DISTINCT FROM new.template_version_id) OR (old.sent_at IS DISTINCT FROM new.sent_at) OR (old.attempts IS DISTINCT FROM new.attempts) OR (old.due_at IS DISTINCT FROM new.due_at) OR ((old.provider_message_id IS DISTINCT FROM new.provider_message_id) AND ((new.provider_message_id IS NOT NULL) OR (new.user_id IS NOT NULL)))) AND (old.status = 'sent'::text))) EXECUTE FUNCTION public.refuse('message_deliveries_what_was_sent_stays', 'template_version_id', 'What was sent does not change');
 
 
 --
 -- Name: TRIGGER message_deliveries_what_was_sent_stays ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER message_deliveries_what_was_sent_stays ON public.message_deliveries IS 'df365093e8fc0e1878b36c6dfe315852afef10b3';
+COMMENT ON TRIGGER message_deliveries_what_was_sent_stays ON public.message_deliveries IS 'df2b0046bfde9b1a48425667ea28af82c5cb927e';
 
 
 --

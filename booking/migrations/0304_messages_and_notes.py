@@ -234,25 +234,12 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="message_deliveries_what_was_sent_stays",
                                 sql=ebalance.db.triggers.rule.RuleTriggerSql(
-                                    condition="WHEN ((OLD.template_version_id IS DISTINCT FROM NEW.template_version_id OR OLD.sent_at IS DISTINCT FROM NEW.sent_at OR OLD.attempts IS DISTINCT FROM NEW.attempts OR OLD.due_at IS DISTINCT FROM NEW.due_at) AND OLD.status = 'sent')",
+                                    condition="WHEN ((OLD.template_version_id IS DISTINCT FROM NEW.template_version_id OR OLD.sent_at IS DISTINCT FROM NEW.sent_at OR OLD.attempts IS DISTINCT FROM NEW.attempts OR OLD.due_at IS DISTINCT FROM NEW.due_at OR (OLD.provider_message_id IS DISTINCT FROM NEW.provider_message_id AND (NEW.provider_message_id IS NOT NULL OR NEW.user_id IS NOT NULL))) AND OLD.status = 'sent')",
                                     execute="public.refuse('message_deliveries_what_was_sent_stays', 'template_version_id', 'What was sent does not change')",
                                     func="",
-                                    hash="df365093e8fc0e1878b36c6dfe315852afef10b3",
+                                    hash="df2b0046bfde9b1a48425667ea28af82c5cb927e",
                                     operation="UPDATE",
                                     pgid="message_deliveries_what_was_sent_stays",
-                                    table="message_deliveries",
-                                    when="BEFORE",
-                                ),
-                            ),
-                            pgtrigger.compiler.Trigger(
-                                name="message_deliveries_provider_id_stays",
-                                sql=ebalance.db.triggers.rule.RuleTriggerSql(
-                                    condition="WHEN (((OLD.provider_message_id IS DISTINCT FROM NEW.provider_message_id AND (NEW.provider_message_id IS NOT NULL OR NEW.user_id IS NOT NULL))) AND OLD.provider_message_id IS NOT NULL)",
-                                    execute="public.refuse('message_deliveries_provider_id_stays', 'provider_message_id', 'The provider''s id of a message, once known, does not change')",
-                                    func="",
-                                    hash="5670f7421d4b7eb586a0db452d72ae6831527c80",
-                                    operation="UPDATE",
-                                    pgid="message_deliveries_provider_id_stays",
                                     table="message_deliveries",
                                     when="BEFORE",
                                 ),
@@ -273,10 +260,10 @@ class Migration(migrations.Migration):
                             pgtrigger.compiler.Trigger(
                                 name="message_deliveries_session_is_on",
                                 sql=ebalance.db.triggers.rule.RuleTriggerSql(
-                                    condition="WHEN (OLD.status = 'scheduled' AND NEW.status = 'sending' AND NEW.appointment_id IS NOT NULL AND NEW.kind IN ('booking_confirmation', 'reminder_24h', 'reminder_1h', 'rescheduled'))",
+                                    condition="WHEN (OLD.status = 'scheduled' AND NEW.status = 'sending' AND NEW.appointment_id IS NOT NULL)",
                                     execute="public.message_deliveries_session_is_on()",
-                                    func="CREATE OR REPLACE FUNCTION public.message_deliveries_session_is_on() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    state text;\nBEGIN\n    SELECT a.status INTO state FROM public.appointments a WHERE a.id = NEW.appointment_id\n    FOR SHARE;\n    IF state = 'canceled' OR (state = 'rescheduled' AND NEW.kind <> 'rescheduled') THEN\n        PERFORM public.raise_refusal('message_deliveries_session_is_on', TG_TABLE_NAME, 'appointment_id', 'This session was canceled or moved');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
-                                    hash="bbee4314a435a31bdf531bf1b2214e5d0b2b3142",
+                                    func="CREATE OR REPLACE FUNCTION public.message_deliveries_session_is_on() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ DECLARE\n    state text;\nBEGIN\n    SELECT a.status INTO state FROM public.appointments a WHERE a.id = NEW.appointment_id\n    FOR SHARE;\n    -- The news itself is sent.\n    IF (state = 'canceled' AND NEW.kind <> 'canceled')\n       OR (state = 'rescheduled' AND NEW.kind NOT IN ('canceled', 'rescheduled')) THEN\n        PERFORM public.raise_refusal('message_deliveries_session_is_on', TG_TABLE_NAME, 'appointment_id', 'This session was canceled or moved');\n    END IF;\n    RETURN NEW;\nEND $rule$; ",
+                                    hash="c5236275b6224d694b53dfb7b6936d8c1ad91d8e",
                                     operation='UPDATE OF "status"',
                                     pgid="message_deliveries_session_is_on",
                                     table="message_deliveries",
@@ -765,8 +752,8 @@ class Migration(migrations.Migration):
                 sql=ebalance.db.triggers.rule.RuleTriggerSql(
                     condition="WHEN (OLD.status <> NEW.status AND NEW.status IN ('canceled', 'rescheduled'))",
                     execute="public.appointments_cancel_messages()",
-                    func="CREATE OR REPLACE FUNCTION public.appointments_cancel_messages() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    UPDATE public.message_deliveries SET status = 'canceled'\n    WHERE appointment_id = NEW.id AND status = 'scheduled' AND kind IN ('booking_confirmation', 'reminder_24h', 'reminder_1h', 'rescheduled');\n    RETURN NULL;\nEND $rule$; ",
-                    hash="aa238ac43db904691030cd9ffdf49619fdd64dc8",
+                    func="CREATE OR REPLACE FUNCTION public.appointments_cancel_messages() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $rule$ BEGIN\n    UPDATE public.message_deliveries SET status = 'canceled'\n    WHERE appointment_id = NEW.id AND status = 'scheduled' AND kind <> 'canceled';\n    RETURN NULL;\nEND $rule$; ",
+                    hash="75434b5b506faa3b1ca120893e6aab714de29cc9",
                     operation='UPDATE OF "status"',
                     pgid="appointments_cancel_messages",
                     table="appointments",

@@ -8,8 +8,7 @@ import pgtrigger
 
 from ebalance.db import triggers
 
-# A later cancellation or move makes these wrong. ``canceled`` is about the cancellation itself.
-ABOUT_COMING_SESSION = "('booking_confirmation', 'reminder_24h', 'reminder_1h', 'rescheduled')"
+from .paid_sessions import LEAD_IS_MERGED_INTO_NEW
 
 SESSION_IS_ON = f"""
 DECLARE
@@ -17,7 +16,9 @@ DECLARE
 BEGIN
     SELECT a.status INTO state FROM public.appointments a WHERE a.id = NEW.appointment_id
     FOR SHARE;
-    IF state = 'canceled' OR (state = 'rescheduled' AND NEW.kind <> 'rescheduled') THEN
+    -- The news itself is sent.
+    IF (state = 'canceled' AND NEW.kind <> 'canceled')
+       OR (state = 'rescheduled' AND NEW.kind NOT IN ('canceled', 'rescheduled')) THEN
         {triggers.REFUSE}
     END IF;
     RETURN NEW;
@@ -87,12 +88,7 @@ END"""
 
 LEAD_FOLLOWS_MERGE = f"""
 BEGIN
-    IF NOT EXISTS (
-        WITH RECURSIVE merged AS (
-            SELECT l.merged_into_id FROM public.leads l WHERE l.id = OLD.lead_id
-            UNION
-            SELECT l.merged_into_id FROM public.leads l JOIN merged ON l.id = merged.merged_into_id)
-        SELECT FROM merged WHERE merged.merged_into_id = NEW.lead_id) THEN
+    IF NOT {LEAD_IS_MERGED_INTO_NEW} THEN
         {triggers.REFUSE}
     END IF;
     RETURN NEW;
@@ -102,17 +98,17 @@ END"""
 def messages_end_with_session() -> triggers.Rule:
     """A trigger of ``appointments``: a cancellation or a move cancels the messages that wait.
 
-    A message that is being sent may still arrive.
+    The news of the cancellation stays. A message that is being sent may still arrive.
     """
     return triggers.Rule(
         "appointments_cancel_messages",
         operation=pgtrigger.UpdateOf("status"),
         when=pgtrigger.After,
         condition="OLD.status <> NEW.status AND NEW.status IN ('canceled', 'rescheduled')",
-        body=f"""
+        body="""
 BEGIN
     UPDATE public.message_deliveries SET status = 'canceled'
-    WHERE appointment_id = NEW.id AND status = 'scheduled' AND kind IN {ABOUT_COMING_SESSION};
+    WHERE appointment_id = NEW.id AND status = 'scheduled' AND kind <> 'canceled';
     RETURN NULL;
 END""",
     )

@@ -26,12 +26,12 @@ from identity.models import Consent
 
 from .appointments import Appointment
 from .message_rules import (
-    ABOUT_COMING_SESSION,
     CONSENT_IS_ACTIVE,
     LEAD_FOLLOWS_MERGE,
     PERSON_IS_NOT_ERASED,
     SESSION_IS_ON,
 )
+from .paid_sessions import is_merged_into
 
 # The consent that a message of each channel needs.
 CONSENT_OF_CHANNEL: dict[str, str] = {
@@ -227,17 +227,10 @@ class MessageDelivery(Entity):
             triggers.frozen(
                 "message_deliveries",
                 "what_was_sent_stays",
-                ["template_version_id", "sent_at", "attempts", "due_at"],
+                ["template_version_id", "sent_at", "attempts", "due_at", "provider_message_id"],
                 status="sent",
-                message=gettext_noop("What was sent does not change"),
-            ),
-            triggers.frozen(
-                "message_deliveries",
-                "provider_id_stays",
-                ["provider_message_id"],
-                once="provider_message_id",
                 emptied={"provider_message_id": "user_id"},
-                message=gettext_noop("The provider's id of a message, once known, does not change"),
+                message=gettext_noop("What was sent does not change"),
             ),
             triggers.Rule(
                 "message_deliveries_lost_claim_ends",
@@ -253,8 +246,8 @@ class MessageDelivery(Entity):
             triggers.Rule(
                 "message_deliveries_session_is_on",
                 operation=pgtrigger.UpdateOf("status"),
-                condition=f"OLD.status = 'scheduled' AND NEW.status = 'sending' "
-                f"AND NEW.appointment_id IS NOT NULL AND NEW.kind IN {ABOUT_COMING_SESSION}",
+                condition="OLD.status = 'scheduled' AND NEW.status = 'sending' "
+                "AND NEW.appointment_id IS NOT NULL",
                 message=gettext_noop("This session was canceled or moved"),
                 column="appointment_id",
                 body=SESSION_IS_ON,
@@ -296,9 +289,4 @@ def changes_lead(row: MessageDelivery) -> bool:
     old = triggers.stored(row, "lead_id")
     if old is None or row.lead_id in (None, old["lead_id"]):
         return False
-    lead = Lead.objects.filter(pk=old["lead_id"]).first()
-    seen = set()
-    while lead is not None and lead.pk != row.lead_id and lead.pk not in seen:
-        seen.add(lead.pk)
-        lead = lead.merged_into
-    return lead is None or lead.pk != row.lead_id
+    return not is_merged_into(Lead.objects.filter(pk=old["lead_id"]).first(), row.lead_id)

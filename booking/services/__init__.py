@@ -16,7 +16,6 @@ from .intake import save_intake_draft, submit_intake_form
 from .message_claims import (
     ClaimedMessage,
     claim_due_messages,
-    expire_claims,
     mark_failed,
     mark_sent,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "claim_due_messages",
     "close_waitlist_request",
     "confirm_appointment",
-    "expire_claims",
     "expire_holds",
     "fail_payment",
     "generate_slots",

@@ -10,14 +10,13 @@ was committed. One that was claimed before may still arrive.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, models, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone, translation
 
 from audit.models import MessageTemplate, MessageTemplateVersion
@@ -56,11 +55,12 @@ from .messages import REMINDERS, Kind, find_contact
 
 logger = logging.getLogger(__name__)
 
-MAX_LIMIT = 1_000  # messages of one claim
+MAX_LIMIT = 100  # messages of one claim: it locks their sessions and people meanwhile
 LEASES = (1.0, 3_600.0)  # seconds
 ROUNDS = 10  # of one claim: rows that are not sent do not use up the limit
 MAX_ATTEMPTS = 20  # the last one is five to nine hours after the first
 ABOUT_COMING = {Kind.BOOKING_CONFIRMATION, Kind.RESCHEDULED, *REMINDERS}
+LANGUAGE = "ru"  # of the texts: nothing records another language of a person
 CATEGORIES = {Kind.WAITLIST_OFFER: "waitlist", Kind.ANSWER_READY: "moderation"}
 
 
@@ -109,15 +109,6 @@ def claim_due_messages(
     return _claim(rows, limit, timedelta(seconds=lease_seconds), clock=clock)
 
 
-def expire_claims(*, clock: Clock = timezone.now) -> int:
-    """End the claims that ran out: ``failed``, outcome_unknown. Returns their number.
-
-    Each claim does the same.
-    """
-    with transaction.atomic():
-        return _end_lost_claims(to_utc(clock(), "clock"))
-
-
 @transactional
 def mark_sent(
     delivery: RowOrKey[MessageDelivery],
@@ -128,11 +119,14 @@ def mark_sent(
 ) -> MessageDelivery:
     """Record that the provider accepted a claimed message. Repeatable.
 
+    ``delivery`` is the claimed row: a report of a claim that another one has followed does not
+    count. A report by key counts for the present claim.
+
     ``template_version`` is the text that was sent, if it is not the claimed one. A report after the
     end of the claim counts as long as nobody has ended the claim.
 
-    Raises ClaimLost for a message whose claim was ended, IdempotencyConflict for another id of the
-    provider, TransitionRefused, InvalidInput, NotFound.
+    Raises ClaimLost for a claim that was ended or followed, IdempotencyConflict for another id of
+    the provider, TransitionRefused, InvalidInput, NotFound.
     """
     if provider_message_id is not None:
         provider_message_id = parse_external_id(
@@ -143,12 +137,15 @@ def mark_sent(
         if provider_message_id not in (None, row.provider_message_id):
             raise IdempotencyConflict(entity="message_deliveries", id=row.pk)
         return refresh(delivery, row)
-    _require_claimed(row, "sent")
+    _require_claimed(row, delivery, "sent")
     if template_version is not None:
         row.template_version = get_or_refuse(MessageTemplateVersion.objects.all(), template_version)
     if row.template_version_id is None:
         raise InvalidInput(field="template_version")
-    row.status, row.sent_at, row.claimed_until = "sent", to_utc(clock(), "clock"), None
+    row.status, row.claimed_until = "sent", None
+    row.sent_at = min(
+        to_utc(clock(), "clock"), read_fact_clock()
+    )  # the clock of a host may be fast
     if row.user_id or row.lead_id:  # not of a person who was erased meanwhile
         row.provider_message_id = provider_message_id
     row.save()
@@ -166,9 +163,11 @@ def mark_failed(
     """Record that a claimed message was not sent, because of ``error``, a code. Repeatable.
 
     After a temporary failure it is due again, later each time, up to MAX_ATTEMPTS, unless its
-    session is over, canceled or moved. A claim that ran out is never tried again.
+    session is over, canceled or moved. A claim that ran out is never tried again. ``delivery`` as
+    for ``mark_sent``: a late repeat does not end the claim of another sender.
 
-    Raises ClaimLost for a message whose claim was ended, TransitionRefused, InvalidInput, NotFound.
+    Raises ClaimLost for a claim that was ended or followed, TransitionRefused, InvalidInput,
+    NotFound.
     """
     if not isinstance(error, str) or not is_code(error):
         raise InvalidInput(field="error")
@@ -176,7 +175,7 @@ def mark_failed(
     row = lock_or_refuse(MessageDelivery.objects.all(), delivery)
     if row.status in ("failed", "scheduled", "suppressed") and row.last_error == error:
         return refresh(delivery, row)
-    _require_claimed(row, "failed")
+    _require_claimed(row, delivery, "failed")
     now = max(to_utc(clock(), "clock"), read_fact_clock())
     if row.claimed_until is not None and row.claimed_until <= now:
         row.status, row.last_error = "failed", OUTCOME_UNKNOWN
@@ -194,12 +193,12 @@ def mark_failed(
 # -- steps -----------------------------------------------------------------------------------------
 
 
-def _end_lost_claims(now: datetime) -> int:
-    """Rows that a report has locked are passed over."""
+def _end_lost_claims(now: datetime) -> None:
+    """The outcome is unknown. Rows that a report has locked are passed over."""
     lost = lock_rows(
         MessageDelivery.objects.filter(status="sending", claimed_until__lte=now), skip_locked=True
     )
-    return MessageDelivery.objects.filter(pk__in=[row.pk for row in lost]).update(
+    MessageDelivery.objects.filter(pk__in=[row.pk for row in lost]).update(
         status="failed", last_error=OUTCOME_UNKNOWN, claimed_until=None
     )
 
@@ -291,17 +290,16 @@ def _reason_to_cancel(
     row: MessageDelivery, appointment: Appointment | None, now: datetime
 ) -> str | None:
     """A code, if a message about a session is no longer true or of no use."""
-    if row.kind not in (*ABOUT_COMING, Kind.CANCELED):
-        return None
     if appointment is None:
-        return "no_session"
+        return None
     if row.kind == Kind.CANCELED:
         return "too_late" if appointment.end_at_utc <= now else None
     if appointment.status == "canceled" or (
         appointment.status == "rescheduled" and row.kind != Kind.RESCHEDULED
     ):
         return f"session_{appointment.status}"
-    return "too_late" if appointment.start_at_utc <= now else None
+    is_late = row.kind in ABOUT_COMING and appointment.start_at_utc <= now
+    return "too_late" if is_late else None
 
 
 def _status_after_failure(row: MessageDelivery, temporary: bool, now: datetime) -> str:
@@ -313,16 +311,15 @@ def _status_after_failure(row: MessageDelivery, temporary: bool, now: datetime) 
 
 
 def _find_template(row: MessageDelivery) -> MessageTemplateVersion | None:
-    """The version in use of the active template that is named as the kind, in code or in words."""
-    names = {row.kind, str(row.kind)}
-    for language in ("ru", "en"):
-        with translation.override(language):
-            names.add(str(row.get_kind_display()))
+    """The version in use of the active template named as the kind: its code, or in Russian."""
+    with translation.override(LANGUAGE):
+        words = str(row.get_kind_display())
     versions = MessageTemplateVersion.objects.filter(
+        Q(template__name__iexact=row.kind) | Q(template__name__iexact=words),
         template__status="active",
         template__channel=row.channel,
         template__category=CATEGORIES.get(Kind(row.kind), "booking"),
-        template__name__iregex=f"^({'|'.join(map(re.escape, sorted(names)))})$",
+        template__language=LANGUAGE,
         version=F("template__active_version"),
     )
     return versions.order_by("template__created_at").first()
@@ -343,10 +340,13 @@ def _facts(row: MessageDelivery, appointment: Appointment | None) -> dict[str, A
     return facts
 
 
-def _require_claimed(row: MessageDelivery, wanted: str) -> None:
-    if row.status == "sending":
+def _require_claimed(row: MessageDelivery, given: RowOrKey[MessageDelivery], wanted: str) -> None:
+    # A row that was read before its claim has no attempts yet.
+    known = given.attempts if isinstance(given, MessageDelivery) else 0
+    is_followed = known not in (0, row.attempts)
+    if row.status == "sending" and not is_followed:
         return
-    is_lost = row.status == "failed" and row.last_error == OUTCOME_UNKNOWN
+    is_lost = is_followed or (row.status == "failed" and row.last_error == OUTCOME_UNKNOWN)
     raise (ClaimLost if is_lost else TransitionRefused)(
         entity="message_deliveries", id=row.pk, status=row.status, wanted=wanted
     )

@@ -187,7 +187,8 @@ def _get_person(
         user, lead = appointment.client, None if appointment.client_id else appointment.lead
     if (user is None) == (lead is None):
         raise InvalidInput(field="user")
-    account = None if user is None else get_or_refuse(User.objects.all(), user)
+    # Locked: an erasure waits, or the person is erased by now.
+    account = None if user is None else lock_or_refuse(User.objects.all(), user)
     if account is not None and account.status == "deleted":
         raise ClientUnavailable(user=account.pk)
     return account, None if lead is None else get_or_refuse(Lead.objects.all(), lead)

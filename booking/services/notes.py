@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from crm.services.history import LEAD_ERASED, has_event
 from crm.services.texts import check_text, is_same_text
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.db.ids import uuid7
 from ebalance.services import (
     IdempotencyConflict,
     RowOrKey,
-    get_or_refuse,
     lock_or_refuse,
     parse_uuid,
     refresh,
@@ -19,6 +19,7 @@ from ebalance.services import (
 )
 from identity.models import User
 
+from ..errors import PersonErased
 from ..models import Appointment, SessionNote
 
 
@@ -32,15 +33,18 @@ def write_session_note(
 ) -> SessionNote:
     """Add a note about the session, by ``actor``, the owner. With ``id`` repeatable.
 
-    Raises TextBlank, TextTooLong, IdempotencyConflict for the id of another note, NotPermitted,
-    InvalidInput, NotFound; UnsealedValue for a text that is not Plaintext.
+    Raises PersonErased for the session of an erased person, TextBlank, TextTooLong,
+    IdempotencyConflict for the id of another note, NotPermitted, InvalidInput, NotFound;
+    UnsealedValue for a text that is not Plaintext.
     """
     require_permission(actor, "booking.add_sessionnote")
     check_text(text)
+    # Locked: an erasure waits, or the session has lost its person by now.
+    row = lock_or_refuse(Appointment.objects.all(), appointment)
+    if row.client_id is None and row.lead is not None and has_event(LEAD_ERASED, row.lead):
+        raise PersonErased(appointment=row.pk)
     note = SessionNote(
-        pk=uuid7() if id is None else parse_uuid(id, "id"),
-        appointment=get_or_refuse(Appointment.objects.all(), appointment),
-        author=actor,
+        pk=uuid7() if id is None else parse_uuid(id, "id"), appointment=row, author=actor
     )
     note.note_encrypted = text  # sealed for the key of its row
     SessionNote.objects.bulk_create([note], ignore_conflicts=True)

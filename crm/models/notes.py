@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.db import rules, triggers
 from ebalance.db.encryption.fields import SealedText
-from ebalance.db.encryption.values import Plaintext, Sealed
 from ebalance.db.fields import (
     Entity,
     RestrictForeignKey,
@@ -33,9 +31,7 @@ class LeadNote(Entity):
         related_name="lead_notes",
         db_comment=by_staff("who wrote it"),
     )
-    note_encrypted: models.Field[Plaintext | Sealed, Sealed] = SealedText(
-        token="lead_notes.note", db_comment=p2("note, sealed")
-    )
+    note_encrypted = SealedText(token="lead_notes.note", db_comment=p2("note, sealed"))
     created_at = created_at()
     updated_at = updated_at()
 

@@ -30,6 +30,10 @@ CREATE TABLE sends (dedupe_key text, claim_began timestamptz);
 CREATE TABLE held (pid int, delivery_id uuid);
 CREATE TABLE endings (appointment_id uuid, user_id uuid, ended timestamptz);
 """
+# Sends are not far ahead of the cancellations and withdrawals, so that they happen side by side.
+MAY_SEND = """
+SELECT count(*) >= %s OR (SELECT count(*) FROM sends) < count(*) + 10 FROM endings
+"""
 
 
 def execute(statement: str, *params: object) -> Any:
@@ -38,10 +42,16 @@ def execute(statement: str, *params: object) -> Any:
         return cursor.fetchone() if cursor.description else None
 
 
-def send_messages(seed: int, template: UUID) -> int:
-    """Claim, send and report until no message waits. Returns the number of sends."""
+def send_messages(seed: int, template: UUID, endings: int) -> int:
+    """Claim, send and report until no message waits. Returns the number of sends.
+
+    ``endings`` is the number of cancellations and withdrawals that the others make.
+    """
     dice, sent = random.Random(seed), 0
     while MessageDelivery.objects.filter(status="scheduled").exists():
+        if not execute(MAY_SEND, endings)[0]:
+            time.sleep(0.01)
+            continue
         (began,) = execute("SELECT clock_timestamp()")
         for claimed in claim_due_messages(dice.randint(1, 4)):
             row = claimed.delivery

@@ -17,7 +17,6 @@ from booking.services import (
     ClaimedMessage,
     cancel_appointment,
     claim_due_messages,
-    expire_claims,
     mark_failed,
     mark_sent,
 )
@@ -117,14 +116,13 @@ def test_lead_is_addressed_by_its_primary_identity() -> None:
     assert claim_one(row).open_contact() == email
 
 
-@pytest.mark.parametrize(
-    "name", ["reminder_24h", "Напоминание за сутки", "Reminder 24 hours before"]
-)
+@pytest.mark.parametrize("name", ["reminder_24h", "Напоминание за сутки", "НАПОМИНАНИЕ ЗА СУТКИ"])
 def test_template_is_named_as_the_kind(name: str) -> None:
     made = template(name)
     template("booking_confirmation")
     template(name, channel="telegram")
     template(name, category="event")
+    template(name, language="en")
     MessageTemplateVersionFactory(template=made, version=9)  # not in use
     assert claim_one().template == made.versions.get(version=1)
 
@@ -182,12 +180,17 @@ def test_message_about_a_canceled_session_is_not_claimed() -> None:
     assert outcome(row) == ("canceled", None)
 
 
-def test_reminder_written_after_the_cancellation_is_canceled() -> None:
-    row = due_message(AppointmentFactory(canceled=True, client=agreed_user()))
-    about_nothing = MessageDeliveryFactory(user=agreed_user(), appointment=None)
+@pytest.mark.parametrize("kind", ["reminder_24h", "follow_up"])
+def test_message_written_after_the_cancellation_is_canceled(kind: str) -> None:
+    row = due_message(AppointmentFactory(canceled=True, client=agreed_user()), kind=kind)
     assert claim() == []
     assert outcome(row) == ("canceled", "session_canceled")
-    assert outcome(about_nothing) == ("canceled", "no_session")
+
+
+def test_reminder_without_a_session_is_sent() -> None:
+    """Another program scheduled it, about something of its own."""
+    row = MessageDeliveryFactory(user=agreed_user(), appointment=None)
+    assert claim_one(row).facts == {"kind": "reminder_24h"}
 
 
 def test_reminder_is_not_sent_after_the_start() -> None:
@@ -215,7 +218,7 @@ def test_claim_inside_a_transaction_is_refused() -> None:
 
 
 def test_claim_refuses_what_is_no_limit_or_lease() -> None:
-    limits = [0, -1, 1001, 1.5, True, None, "10", float("nan")]
+    limits = [0, -1, 101, 1.5, True, None, "10", float("nan")]
     check_refusals(lambda n: claim(limit=n), limits, InvalidInput, field="limit")
     leases = [0, 0.5, 3601, True, None, "60", float("nan"), float("inf")]
     check_refusals(lambda n: claim(lease_seconds=n), leases, InvalidInput, field="lease_seconds")
@@ -278,11 +281,11 @@ def test_message_of_a_session_canceled_meanwhile_is_not_tried_again() -> None:
 
 def test_claim_that_ran_out_is_never_sent_again() -> None:
     row = claim_one(lease_seconds=60).delivery
-    assert expire_claims(clock=at(timezone.now(), seconds=50)) == 0
+    assert claim(clock=at(timezone.now(), seconds=50)) == []
+    assert outcome(row) == ("sending", None)
     later = at(timezone.now(), seconds=61)
     assert claim(clock=later) == []
     assert outcome(row) == ("failed", "outcome_unknown")
-    assert expire_claims(clock=later) == 0
     with refused(ClaimLost):
         mark_sent(row)
     with refused(ClaimLost):
@@ -294,6 +297,48 @@ def test_failure_reported_after_the_claim_is_not_tried_again() -> None:
     row = due_message(sending=True, claimed_until=ago(seconds=1))
     mark_failed(row, error="mailbox_full", temporary=True)
     assert outcome(row) == ("failed", "outcome_unknown")
+
+
+def test_late_repeat_of_a_report_does_not_end_a_later_claim() -> None:
+    """A sender repeats its report after a lost connection. Another one sends by then."""
+    template()
+    first = claim_one().delivery
+    late = MessageDelivery.objects.get(pk=first.pk)
+    mark_failed(first, error="mailbox_full", temporary=True)
+    second = claim_one(first, clock=at(first.due_at)).delivery
+    for report in (
+        lambda: mark_failed(late, error="mailbox_full", temporary=True),
+        lambda: mark_sent(late),
+    ):
+        with refused(ClaimLost):
+            report()
+    assert outcome(second) == ("sending", "mailbox_full")
+    assert mark_sent(second).status == "sent"
+
+
+def test_report_takes_a_row_read_before_the_claim() -> None:
+    template()
+    row = due_message()
+    claim_one(row)
+    assert mark_sent(row).status == "sent"
+
+
+def test_sender_with_a_fast_clock_can_report() -> None:
+    template()
+    row = mark_sent(claim_one().delivery, clock=at(timezone.now(), hours=1))
+    assert row.sent_at is not None
+    assert row.sent_at <= timezone.now()
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_senders_with_different_clocks_send_once(minutes: int) -> None:
+    """One clock is ten minutes off, more than a lease: claims end early, and never start again."""
+    rows = [due_message(due_at=ago(hours=1)) for _ in range(3)]
+    wrong = at(timezone.now(), minutes=minutes)
+    claimed = [claim(limit=1, clock=clock) for clock in (timezone.now, wrong, timezone.now, wrong)]
+    keys = [message.delivery.pk for messages in claimed for message in messages]
+    assert sorted(keys) == sorted({row.pk for row in rows})
+    assert claim() == claim(clock=wrong) == []
 
 
 def test_reports_need_a_claimed_message() -> None:
@@ -317,18 +362,18 @@ def test_reports_need_a_claimed_message() -> None:
 def test_erasure_suppresses_and_empties_messages() -> None:
     template()
     user = agreed_user()
-    waiting = due_message(session(user), kind="follow_up")
+    waiting = due_message(session(user))
+    about_nothing = due_message(kind="answer_ready", user=user, appointment=None)
     flying = due_message(session(user), sending=True)
     retried = due_message(session(user), sending=True)
     sent = due_message(session(user), sent=True, provider_message_id="mail-1")
     erase_user(user, method="admin", force=True)
-    for row in (waiting, flying, retried, sent):
+    for row in (waiting, about_nothing, flying, retried, sent):
         row.refresh_from_db()
         assert (row.user_id, row.lead_id, row.appointment_id) == (None, None, None)
         assert row.provider_message_id is None
-    assert outcome(waiting) == ("suppressed", "erased")
-    stored = set(MessageDelivery.objects.values_list("status", flat=True))
-    assert stored <= {"suppressed", "canceled", "sending", "sent"}
+    assert outcome(waiting) == outcome(about_nothing) == ("suppressed", "erased")
+    assert not MessageDelivery.objects.filter(status="scheduled").exists()
     version = MessageTemplateVersionFactory()
     mark_sent(flying, provider_message_id="mail-2", template_version=version)
     assert (flying.status, flying.provider_message_id) == ("sent", None)

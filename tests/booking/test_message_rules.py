@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 from django.utils import timezone
 
 from booking.models import Appointment, MessageDelivery
+from booking.models.message_rules import CONSENT_IS_ACTIVE
 from crm.models import LeadIdentity
+from ebalance.db.schema.data_map import tables
+from ebalance.privacy.links import LEADS, PEOPLE, foreign_keys
 from tests.clocks import fact_clock_at
 from tests.factories import (
     AppointmentFactory,
@@ -31,13 +35,12 @@ FACTS = "message_deliveries_facts_stay"
 LINKS = "message_deliveries_links_stay"
 LEAD = "message_deliveries_lead_stays"
 SENT = "message_deliveries_what_was_sent_stays"
-PROVIDER_ID = "message_deliveries_provider_id_stays"
 LOST = "message_deliveries_lost_claim_ends"
 IS_ON = "message_deliveries_session_is_on"
 ERASED = "message_deliveries_person_not_erased"
 AGREED = "message_deliveries_person_agreed"
 NOTE_STAYS = "session_notes_origin_stays"
-COMING = ["booking_confirmation", "reminder_24h", "reminder_1h", "rescheduled"]
+KINDS = sorted(set(MessageDelivery.Kind.values) - {"canceled"})
 
 each_path = pytest.mark.parametrize("write_path", UPDATES)
 
@@ -102,13 +105,10 @@ def claimed(**more: Any) -> dict[str, Any]:
     change("sent", "other text", SENT,
            template_version_id=lambda row: MessageTemplateVersionFactory().pk),
     change("sent", "other time", SENT, sent_at=lambda row: ago(days=1)),
-    change("sent", "its provider's id", provider_message_id="mail-1"),
-    Change("another id of the provider", MessageDeliveryFactory,
-           {"sent": True, "provider_message_id": "mail-1"}, {"provider_message_id": "mail-2"},
-           PROVIDER_ID),
+    change("sending", "the provider's id", provider_message_id="mail-1"),
+    change("sent", "other id of the provider", SENT, provider_message_id="mail-1"),
     Change("the provider's id emptied", MessageDeliveryFactory,
-           {"sent": True, "provider_message_id": "mail-1"}, {"provider_message_id": None},
-           PROVIDER_ID),
+           {"sent": True, "provider_message_id": "mail-1"}, {"provider_message_id": None}, SENT),
     Change("the provider's id emptied with the person", MessageDeliveryFactory,
            {"sent": True, "provider_message_id": "mail-1"},
            {"provider_message_id": None, "user_id": None}),
@@ -160,10 +160,9 @@ def end_session(row: Appointment, status: str) -> None:
 @pytest.mark.parametrize("status", ["canceled", "rescheduled"])
 def test_session_that_ends_cancels_its_messages(status: str) -> None:
     row, other = AppointmentFactory(confirmed=True), AppointmentFactory(confirmed=True)
-    waiting = [agreed_message(row, kind=kind) for kind in COMING]
+    waiting = [agreed_message(row, kind=kind) for kind in KINDS]
     kept = [
         agreed_message(row, kind="canceled"),
-        agreed_message(row, kind="follow_up"),
         agreed_message(other),
         MessageDeliveryFactory(appointment=row, user=row.client, sending=True),
     ]
@@ -192,7 +191,7 @@ def test_completed_session_keeps_its_messages() -> None:
 def test_message_of_an_ended_session_is_not_sent(status: str, write_path: str) -> None:
     """Written by a program that does not know that the session has ended."""
     row = AppointmentFactory(**{status: True})
-    for kind in COMING:
+    for kind in KINDS:
         message = agreed_message(row, kind=kind)
         if (status, kind) == ("rescheduled", "rescheduled"):
             UPDATES[write_path](message, **claimed())
@@ -241,6 +240,13 @@ def test_message_without_a_person_is_not_sent() -> None:
     message = MessageDeliveryFactory(user=None, appointment=None)
     with refuses(AGREED, "message_deliveries"):
         update_sql(message, **claimed())
+
+
+def test_consent_is_asked_by_all_links_between_people_and_leads() -> None:
+    """The rule names the tables by which DataSubject knows whose a lead is."""
+    pairs = {t.name for t in tables() if foreign_keys(t, PEOPLE) and foreign_keys(t, LEADS)}
+    asked = re.findall(r"user_id, \w\.lead_id FROM public\.(\w+)", CONSENT_IS_ACTIVE)
+    assert sorted(asked) == sorted(pairs)
 
 
 @breaks(AGREED)

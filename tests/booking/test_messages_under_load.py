@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from booking.models import MessageDelivery
-from booking.services import claim_due_messages, expire_claims
+from booking.services import claim_due_messages
 from tests.booking import message_senders
 from tests.booking.load_checks import OPEN_TRANSACTIONS, count_deadlocks, keys, rows
 from tests.booking.messaging import due_message, session
@@ -56,8 +56,9 @@ def test_message_is_sent_at_most_once_and_never_after_its_end(database: Database
     sessions = [session(service=service) for _ in range(SESSIONS)]
     reminders = [due_message(each) for each in sessions]
     template = MessageTemplateVersionFactory()
-    ended = [each.pk for each in sessions]
-    third = len(ended) // 3
+    canceled = [each.pk for each in sessions[::3]]
+    withdrawn = [each.pk for each in sessions[1::3]]
+    endings = len(canceled) + len(withdrawn)
     with database.connect(autocommit=True) as watch:
         watch.execute(message_senders.TABLES)
         doomed = [Worker(database.url, message_senders.hold_claims) for _ in range(KILLED)]
@@ -67,22 +68,11 @@ def test_message_is_sent_at_most_once_and_never_after_its_end(database: Database
             )
             work = [
                 *(
-                    Worker(database.url, message_senders.send_messages, seed, template.pk)
+                    Worker(database.url, message_senders.send_messages, seed, template.pk, endings)
                     for seed in range(SENDERS)
                 ),
-                *(
-                    Worker(database.url, message_senders.cancel_sessions, seed, ended[seed:third:2])
-                    for seed in range(2)
-                ),
-                *(
-                    Worker(
-                        database.url,
-                        message_senders.withdraw_consents,
-                        seed,
-                        ended[third + seed : 2 * third : 2],
-                    )
-                    for seed in range(2)
-                ),
+                Worker(database.url, message_senders.cancel_sessions, 0, canceled),
+                Worker(database.url, message_senders.withdraw_consents, 1, withdrawn),
             ]
             with running(work) as workers:
                 for worker in killed:
@@ -91,17 +81,15 @@ def test_message_is_sent_at_most_once_and_never_after_its_end(database: Database
                     worker.result()
         assert rows(watch, OPEN_TRANSACTIONS) == []
         # The cancellations of the last moment have left their own messages.
-        message_senders.send_messages(SENDERS, template.pk)
+        message_senders.send_messages(SENDERS, template.pk, endings)
 
         held = keys(watch, "SELECT delivery_id FROM held")
         in_flight = MessageDelivery.objects.filter(pk__in=held)
         assert set(in_flight.values_list("status", flat=True)) == {"sending"}
-        assert expire_claims() == 0
         over = timezone.now() + timedelta(minutes=5)
-        assert expire_claims(clock=lambda: over) == len(held)
+        assert claim_due_messages(clock=lambda: over) == []
         ends = set(in_flight.values_list("status", "last_error"))
         assert ends == {("failed", "outcome_unknown")}
-        assert claim_due_messages(clock=lambda: over) == []
 
         assert rows(watch, SENT_TWICE) == []
         assert rows(watch, SENT_AFTER_ITS_END) == []

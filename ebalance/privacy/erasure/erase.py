@@ -24,7 +24,6 @@ from django.utils import timezone
 from audit.models import OutboxEvent
 from audit.models.log import FORGOTTEN
 from audit.services import publish_event, record_entry
-from booking.models import MessageDelivery
 from crm.models import Lead
 from crm.services.history import LEAD_ERASED, LEAD_SHARED
 from ebalance.actor import Actor, acting_as, current_actor
@@ -57,6 +56,7 @@ from .columns import LOG, removals
 from .locks import lock_person
 from .order import Erased, ErasureOrder
 from .requests import close_requests
+from .sessions import suppress_messages
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ def _erase(request: ErasureOrder, *, actor: User | None, clock: Clock) -> Erased
     files = _export_files(person)
     _end_consents(person, erased, now)
     _close_reviews(person)
-    _suppress_messages(person)
+    suppress_messages(person.of("message_deliveries"))  # the news of a cancellation too
     leads = _leads_that_stay(person)
     erased.doubtful = sorted(person.subject.doubtful)
     # After this transaction only the event shows that these leads had another person's data too.
@@ -224,14 +224,6 @@ def _close_reviews(person: PersonalRows) -> None:
     reviews = Review.objects.filter(pk__in=list(rows.values_list("pk", flat=True)))
     reviews.filter(status="draft").update(status="pending")
     reviews.filter(status="pending").update(status="unpublished")
-
-
-def _suppress_messages(person: PersonalRows) -> None:
-    """A message that is being sent may still arrive; its row loses its links like all others."""
-    waiting = person.of("message_deliveries").filter(status="scheduled")
-    keys = list(waiting.values_list("pk", flat=True))
-    rows = MessageDelivery.objects.filter(pk__in=keys, status="scheduled")
-    rows.update(status="suppressed", suppressed_reason="erased")
 
 
 def _leads_that_stay(person: PersonalRows) -> list[UUID]:
