@@ -10,12 +10,13 @@ was committed. One that was claimed before may still arrive.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
+from django.db import DatabaseError, models, transaction
 from django.db.models import F, Q
 from django.utils import timezone, translation
 
@@ -198,9 +199,20 @@ def _end_lost_claims(now: datetime) -> None:
     lost = lock_rows(
         MessageDelivery.objects.filter(status="sending", claimed_until__lte=now), skip_locked=True
     )
-    MessageDelivery.objects.filter(pk__in=[row.pk for row in lost]).update(
-        status="failed", last_error=OUTCOME_UNKNOWN, claimed_until=None
-    )
+    for row in lost:
+        with _skip_bad_row(row):
+            row.status, row.last_error, row.claimed_until = "failed", OUTCOME_UNKNOWN, None
+            row.save(update_fields=["status", "last_error", "claimed_until"])
+
+
+@contextmanager
+def _skip_bad_row(row: MessageDelivery) -> Iterator[None]:
+    """A row that cannot be written does not stop the others."""
+    try:
+        with transaction.atomic():
+            yield
+    except DatabaseError as error:
+        logger.error("message %s was passed over: %s", row.pk, reason_of(error))
 
 
 @transactional
@@ -222,13 +234,8 @@ def _claim(
         seen += [row.pk for row in rows]
         locked = _Locked(rows)
         for row in filter(locked.has_all, rows):
-            try:
-                with transaction.atomic():
-                    message = _settle(row, locked, lease, clock=clock)
-            except IntegrityError as error:  # a bad row does not stop the others
-                logger.error("message %s was not claimed: %s", row.pk, reason_of(error))
-            else:
-                claimed += [message] if message else []
+            with _skip_bad_row(row):
+                claimed += _settle(row, locked, lease, clock=clock)
         if len(claimed) == limit:
             break
     return claimed
@@ -258,14 +265,14 @@ class _Locked:
 
 def _settle(
     row: MessageDelivery, locked: _Locked, lease: timedelta, *, clock: Clock
-) -> ClaimedMessage | None:
-    """Claim the message, or end it and return None."""
+) -> list[ClaimedMessage]:
+    """Claim the message, or end it and return nothing."""
     now = to_utc(clock(), "clock")
     appointment = locked.appointments.get(row.appointment_id)
     if (ended := _reason_to_cancel(row, appointment, now)) is not None:
         row.status, row.last_error = "canceled", ended
         row.save(update_fields=["status", "last_error"])
-        return None
+        return []
     user = locked.users.get(row.user_id)
     contact = find_contact(row.channel, row.user_id, row.lead_id)
     reason = None
@@ -278,12 +285,12 @@ def _settle(
     if contact is None or reason is not None:
         row.status, row.suppressed_reason = "suppressed", reason
         row.save(update_fields=["status", "suppressed_reason"])
-        return None
+        return []
     row.status, row.claimed_until = "sending", now + lease
     row.attempts += 1
     row.template_version = template = _find_template(row)
     row.save(update_fields=["status", "claimed_until", "attempts", "template_version"])
-    return ClaimedMessage(row, contact, template, _facts(row, appointment))
+    return [ClaimedMessage(row, contact, template, _facts(row, appointment))]
 
 
 def _reason_to_cancel(

@@ -47,6 +47,7 @@ from tests.factories import (
 )
 from tests.factories.base import ago, ahead
 from tests.support import execute, update_sql
+from tests.test_bad_rows import refusing
 
 pytestmark = pytest.mark.django_db
 
@@ -209,6 +210,14 @@ def test_message_of_a_bad_row_does_not_stop_the_others(monkeypatch: Any) -> None
     monkeypatch.setattr("booking.services.message_claims.may_contact", lambda *_, **__: True)
     assert [claimed.delivery for claimed in claim(limit=1)] == [good]
     assert outcome(bad) == ("scheduled", None)
+
+
+def test_bad_row_does_not_stop_the_end_of_other_claims() -> None:
+    bad, good = claim_one().delivery, claim_one().delivery
+    with refusing(bad, state="P0001"):
+        assert claim(clock=at(timezone.now(), minutes=6)) == []
+    assert outcome(bad) == ("sending", None)
+    assert outcome(good) == ("failed", "outcome_unknown")
 
 
 def test_claim_inside_a_transaction_is_refused() -> None:
