@@ -13848,17 +13848,17 @@ COMMENT ON TRIGGER message_deliveries_links_stay ON public.message_deliveries IS
 
 
 --
--- Name: message_deliveries message_deliveries_lost_claim_ends; Type: TRIGGER; Schema: public; Owner: -
+-- Name: message_deliveries message_deliveries_one_claim; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE TRIGGER message_deliveries_lost_claim_ends BEFORE UPDATE OF status, claimed_until ON public.message_deliveries FOR EACH ROW WHEN (((old.status = 'sending'::text) AND (new.status = ANY (ARRAY['scheduled'::text, 'sending'::text])) AND (old.claimed_until <= public.fact_clock()))) EXECUTE FUNCTION public.refuse('message_deliveries_lost_claim_ends', 'status', 'A claim that ran out is not renewed: the message may have been sent');
+CREATE TRIGGER message_deliveries_one_claim BEFORE UPDATE OF status, claimed_until ON public.message_deliveries FOR EACH ROW WHEN (((old.status = 'sending'::text) AND (((new.status = 'sending'::text) AND (old.claimed_until <> new.claimed_until)) OR ((new.status = 'scheduled'::text) AND (old.claimed_until <= public.fact_clock()))))) EXECUTE FUNCTION public.refuse('message_deliveries_one_claim', 'status', 'A message is claimed once, and not again after its claim ran out');
 
 
 --
--- Name: TRIGGER message_deliveries_lost_claim_ends ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+-- Name: TRIGGER message_deliveries_one_claim ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER message_deliveries_lost_claim_ends ON public.message_deliveries IS '06a63deb350db2425054451c8fd0090d70bdc7a6';
+COMMENT ON TRIGGER message_deliveries_one_claim ON public.message_deliveries IS '6686610c474b664a0442bdcc7cede81bc46bd0ea';
 
 
 --

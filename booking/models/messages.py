@@ -233,15 +233,17 @@ class MessageDelivery(Entity):
                 message=gettext_noop("What was sent does not change"),
             ),
             triggers.Rule(
-                "message_deliveries_lost_claim_ends",
+                "message_deliveries_one_claim",
                 operation=pgtrigger.UpdateOf("status", "claimed_until"),
-                condition="OLD.status = 'sending' AND NEW.status IN ('scheduled', 'sending') "
-                "AND OLD.claimed_until <= public.fact_clock()",
+                # A second claim has another end, also one that waited for the first one's lock.
+                condition="OLD.status = 'sending' AND ("
+                "NEW.status = 'sending' AND OLD.claimed_until <> NEW.claimed_until OR "
+                "NEW.status = 'scheduled' AND OLD.claimed_until <= public.fact_clock())",
                 message=gettext_noop(
-                    "A claim that ran out is not renewed: the message may have been sent"
+                    "A message is claimed once, and not again after its claim ran out"
                 ),
                 column="status",
-                broken=lambda row: renews_lost_claim(row),
+                broken=lambda row: claims_again(row),
             ),
             triggers.Rule(
                 "message_deliveries_session_is_on",
@@ -275,13 +277,14 @@ class MessageDelivery(Entity):
         return f"{self.get_kind_display()} · {self.get_status_display()}"
 
 
-def renews_lost_claim(row: MessageDelivery) -> bool:
-    """Whether a claim that ran out would go on (message_deliveries_lost_claim_ends)."""
+def claims_again(row: MessageDelivery) -> bool:
+    """Whether a claimed message would be claimed again (message_deliveries_one_claim)."""
     old = triggers.stored(row, "status", "claimed_until")
-    if old is None or old["status"] != "sending" or row.status not in ("scheduled", "sending"):
+    if old is None or old["status"] != "sending":
         return False
-    is_changed = (row.status, row.claimed_until) != ("sending", old["claimed_until"])
-    return is_changed and old["claimed_until"] <= read_fact_clock()
+    if row.status == "sending":
+        return row.claimed_until not in (None, old["claimed_until"])
+    return row.status == "scheduled" and old["claimed_until"] <= read_fact_clock()
 
 
 def changes_lead(row: MessageDelivery) -> bool:

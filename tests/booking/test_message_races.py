@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from booking.errors import ClientUnavailable, PersonErased
 from booking.models import MessageDelivery, SessionNote
@@ -20,13 +20,14 @@ from booking.services import (
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.privacy.consents import withdraw_consent
 from ebalance.privacy.erasure import erase_user
-from ebalance.services import Refused
+from ebalance.services import Refused, constraint_of
 from identity.models import User
 from tests.booking.messaging import agreed_user, due_message, session
 from tests.databases import Database
 from tests.factories import UserFactory
 from tests.processes import HANG_TIMEOUT, eventually
 from tests.services import WAITING, committing, run_concurrently, waiting
+from tests.support import execute
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +103,24 @@ def test_end_waits_for_a_claim_by_another_program(database: Database, name: str)
     with waiting(database, CLAIM, [row.pk], lambda: end(row), "COMMIT"):
         pass
     assert outcome(row) == ("sending", None)
+
+
+def test_second_claim_by_another_program_is_refused(database: Database) -> None:
+    """It waits for the first one, and does not ask whether the message is still scheduled."""
+    row = due_message()
+
+    def claim() -> str | None:
+        try:
+            execute(CLAIM, [row.pk])
+        except IntegrityError as error:
+            return constraint_of(error)
+        finally:
+            connection.close()
+        return None
+
+    with waiting(database, CLAIM, [row.pk], claim, "COMMIT") as results:
+        pass
+    assert results == ["message_deliveries_one_claim"]
 
 
 def result_beside_an_erasure(database: Database, user: User, call: Callable[[], Any]) -> Any:

@@ -35,7 +35,7 @@ FACTS = "message_deliveries_facts_stay"
 LINKS = "message_deliveries_links_stay"
 LEAD = "message_deliveries_lead_stays"
 SENT = "message_deliveries_what_was_sent_stays"
-LOST = "message_deliveries_lost_claim_ends"
+ONE_CLAIM = "message_deliveries_one_claim"
 IS_ON = "message_deliveries_session_is_on"
 ERASED = "message_deliveries_person_not_erased"
 AGREED = "message_deliveries_person_agreed"
@@ -113,13 +113,14 @@ def claimed(**more: Any) -> dict[str, Any]:
            {"sent": True, "provider_message_id": "mail-1"},
            {"provider_message_id": None, "user_id": None}),
     change("sending", "tried again later", status="scheduled", claimed_until=None),
-    change("sending", "claimed for longer", claimed_until=lambda row: ahead(minutes=9)),
+    change("sending", "claimed again", ONE_CLAIM, claimed_until=lambda row: ahead(minutes=9)),
+    change("sending", "its error", last_error="mailbox_full"),
     Change("tried again after its claim", MessageDeliveryFactory,
            {"sending": True, "claimed_until": lambda: ago(seconds=1)},
-           {"status": "scheduled", "claimed_until": None}, LOST),
+           {"status": "scheduled", "claimed_until": None}, ONE_CLAIM),
     Change("claimed again after its claim", MessageDeliveryFactory,
            {"sending": True, "claimed_until": lambda: ago(seconds=1)},
-           {"claimed_until": lambda row: ahead(minutes=5)}, LOST),
+           {"claimed_until": lambda row: ahead(minutes=5)}, ONE_CLAIM),
     Change("ended after its claim", MessageDeliveryFactory,
            {"sending": True, "claimed_until": lambda: ago(seconds=1)},
            {"status": "failed", "claimed_until": None, "last_error": "outcome_unknown"}),

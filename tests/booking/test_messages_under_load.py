@@ -58,7 +58,6 @@ def test_message_is_sent_at_most_once_and_never_after_its_end(database: Database
     template = MessageTemplateVersionFactory()
     canceled = [each.pk for each in sessions[::3]]
     withdrawn = [each.pk for each in sessions[1::3]]
-    endings = len(canceled) + len(withdrawn)
     with database.connect(autocommit=True) as watch:
         watch.execute(message_senders.TABLES)
         doomed = [Worker(database.url, message_senders.hold_claims) for _ in range(KILLED)]
@@ -68,7 +67,7 @@ def test_message_is_sent_at_most_once_and_never_after_its_end(database: Database
             )
             work = [
                 *(
-                    Worker(database.url, message_senders.send_messages, seed, template.pk, endings)
+                    Worker(database.url, message_senders.send_messages, seed, template.pk)
                     for seed in range(SENDERS)
                 ),
                 Worker(database.url, message_senders.cancel_sessions, 0, canceled),
@@ -81,7 +80,7 @@ def test_message_is_sent_at_most_once_and_never_after_its_end(database: Database
                     worker.result()
         assert rows(watch, OPEN_TRANSACTIONS) == []
         # The cancellations of the last moment have left their own messages.
-        message_senders.send_messages(SENDERS, template.pk, endings)
+        message_senders.send_messages(SENDERS, template.pk)
 
         held = keys(watch, "SELECT delivery_id FROM held")
         in_flight = MessageDelivery.objects.filter(pk__in=held)
