@@ -23,6 +23,7 @@ from ebalance.metrics import Metric, Period
 from ebalance.reports.figures import METRICS
 
 EVENTS, PEOPLE, SESSIONS = 1_000_000, 100_000, 60_000
+RUNS, QUESTIONS = 200_000, 20_000
 READS, BOUND = 3, 1.0  # seconds
 KEY = "md5('{}' || {})::uuid"
 LEAD, USER = KEY.format("lead", "{0}"), KEY.format("user", "{0}")
@@ -103,6 +104,32 @@ FILL = [
         SELECT {KEY.format("payment", "n")}, 4500, 'canceled', 'succeeded',
                now() - interval '1 hour' * n
         FROM generate_series(1, {SESSIONS}, 10) n WHERE n % 7 <> 0""",
+    f"""INSERT INTO interactive_definitions (id, interactive_type, slug, title)
+        SELECT {KEY.format("definition", "n")}, 'quiz', 'quiz-' || n, 'Quiz'
+        FROM generate_series(0, 9) n""",
+    # The visits are those of the events. Most of these rows would be totals after 90 days.
+    f"""INSERT INTO interactive_runs (interactive_definition_id, session_id, anonymous_id, status,
+            started_at, completed_at, result_level)
+        SELECT {KEY.format("definition", "(n % 10)")}, {KEY.format("visit", "n")}, 'browser-' || n,
+               CASE WHEN n % 3 = 0 THEN 'in_progress' ELSE 'completed' END, start,
+               CASE WHEN n % 3 <> 0 THEN start END, CASE WHEN n % 3 <> 0 THEN 'low' END
+        FROM (SELECT n, now() - interval '395 days' * (n * 4.0 / {EVENTS}) - interval '1 hour'
+              AS start FROM generate_series(1, {RUNS}) n) s""",
+    f"""INSERT INTO anonymous_questions (id, question_text_encrypted, status, submitted_at, due_at,
+            moderated_at, moderated_due_at, answered_at)
+        SELECT {KEY.format("question", "n")}, 'v1.k1.' || repeat('A', 64),
+               CASE WHEN n % 4 = 0 THEN 'rejected' ELSE 'answered' END, start,
+               start + interval '1 day', start + interval '1 hour' * (n % 30),
+               start + interval '1 day',
+               CASE WHEN n % 4 <> 0 THEN start + interval '2 days' END
+        FROM (SELECT n, now() - interval '395 days' * (n::float / {QUESTIONS}) - interval '3 days'
+              AS start FROM generate_series(1, {QUESTIONS}) n) s""",
+    f"""INSERT INTO ugc_moderation_actions (ugc_type, ugc_id, moderator_user_id, action,
+            reason_category, created_at)
+        SELECT 'anonymous_question', {KEY.format("question", "n")}, {USER.format("1")},
+               CASE WHEN n % 4 = 0 THEN 'reject' ELSE 'approve' END,
+               CASE WHEN n % 4 = 0 THEN 'spam' END, now()
+        FROM generate_series(1, {QUESTIONS}) n""",
 ]
 
 
@@ -127,7 +154,6 @@ def measure(read: Callable[[], object]) -> float:
 def count_events(period: Period) -> list[dict[str, int]]:
     return Metric(
         "baseline",
-        "",
         "SELECT count(*) FROM public.analytics_events "
         "WHERE occurred_at >= {begins} AND occurred_at < {ends}",
     ).read(period)
@@ -160,9 +186,8 @@ def report() -> float:
             longest = max(longest, took)
             print(f"  {metric.name:<24}{took:>7.3f} s{took / baseline:>8.2f} times the count")
             if "--plans" in sys.argv:
-                plan = Metric(
-                    "plan", "", f"EXPLAIN (ANALYZE, COSTS OFF) {metric.sql}", metric.parts
-                )
+                explain = f"EXPLAIN (ANALYZE, COSTS OFF) {metric.sql}"
+                plan = Metric("plan", explain, metric.parts)
                 for row in plan.read(period):
                     print(f"      {row['QUERY PLAN']}")
     print(f"longest {longest:.3f} s, bound {BOUND:.0f} s")

@@ -16,9 +16,7 @@ APPOINTMENT_PARTS = {
 # payment recorded by staff. The event does not name its appointment. Time and service identify it,
 # and among several of them the appointment of the same subject is chosen.
 BOOKING_FUNNEL = Metric(
-    "metric_booking_funnel",
-    "People who began to book in the period, by step; dimension all, entry_point, topic, service "
-    "or format",
+    "booking_funnel",
     """
 WITH RECURSIVE {subjects},
 events AS MATERIALIZED (
@@ -103,8 +101,7 @@ GROUP BY dimension, value
 )
 
 NO_SLOTS = Metric(
-    "metric_no_slots",
-    "Events of the period: bookings begun, no free time shown, waiting list joined",
+    "no_slots",
     """
 SELECT count(*) FILTER (WHERE event_name = 'booking_start') AS starts,
        count(*) FILTER (WHERE event_name = 'show_no_slots') AS no_slots,
@@ -118,9 +115,7 @@ WHERE event_name IN ('booking_start', 'show_no_slots', 'waitlist_submitted')
 # A pending payment whose hold expired over a day ago counts as failed. Its row stays pending,
 # because the money may still arrive.
 PAYMENTS = Metric(
-    "metric_payments",
-    "Payments with the provider that were started in the period; category: why they failed, "
-    "empty for the others",
+    "payments",
     """
 SELECT CASE WHEN p.status IN ('failed', 'canceled') THEN coalesce(p.failure_category, 'unknown')
             WHEN p.status = 'pending' AND a.hold_expires_at < {now} - interval '1 day'
@@ -133,8 +128,7 @@ GROUP BY category
 )
 
 NO_SHOW = Metric(
-    "metric_no_show",
-    "Sessions that began in the period: attended, missed, ended without a recorded outcome",
+    "no_show",
     """
 SELECT count(*) FILTER (WHERE outcome = 'attended') AS attended,
        count(*) FILTER (WHERE outcome = 'no_show') AS no_show,
@@ -145,8 +139,7 @@ FROM public.appointments WHERE start_at_utc >= {begins} AND start_at_utc < {ends
 )
 
 REVENUE = Metric(
-    "metric_revenue",
-    "Money received and given back in the period, and the net sum of the period before, roubles",
+    "revenue",
     """
 WITH paid AS (
     SELECT confirmed_at >= {begins} AS is_now, amount FROM public.payments
@@ -175,8 +168,7 @@ FROM sums, refund_sums
 )
 
 RETENTION = Metric(
-    "metric_retention",
-    "People by month of their first confirmed session, and those active in each later month",
+    "retention",
     """
 WITH RECURSIVE {subjects},
 sessions AS MATERIALIZED (

@@ -7,9 +7,8 @@ Metrics count runs that are stored, and purge_expired counts those that it remov
 def followed_by_cta(run: str, environment: str = "%(environment)s") -> str:
     """SQL: whether a ``cta_click`` of its visit follows the completed run. Equal times count.
 
-    ``run`` is the alias of rows of ``interactive_runs``. Only events of ``environment``, which is
-    SQL too, count (metrics.md, Exactly 2). A run that is not completed has no
-    end, so nothing follows it.
+    ``run`` is the alias of rows of ``interactive_runs``, ``environment`` is SQL for the environment
+    whose events count. A run that is not completed has no end, so nothing follows it.
     """
     return (
         "EXISTS (SELECT FROM analytics_events AS event "

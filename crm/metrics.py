@@ -44,9 +44,7 @@ EVENT_PARTS = {
 }
 
 INTERACTIVES = Metric(
-    "metric_interactives",
-    "Runs that were started in the period, by interactive; cta: completed runs that a click on a "
-    "call to action followed",
+    "interactives",
     """
 WITH runs AS (
     SELECT r.interactive_definition_id, r.status, r.result_level, 1 AS runs,
@@ -72,8 +70,7 @@ GROUP BY d.interactive_type, d.slug, d.topic_code ORDER BY d.interactive_type, d
 # Counts links. An event without a link counts for the links whose click or subscription has the
 # same subject.
 TELEGRAM = Metric(
-    "metric_telegram",
-    "Links into Telegram: clicked in the period, and what followed",
+    "telegram",
     """
 WITH RECURSIVE {subjects},
 events AS MATERIALIZED (

@@ -15,8 +15,7 @@ from .models.totals import (
 # The queue is that of now. The other figures are of the questions first decided in the period, with
 # those that purge_expired and erase_user deleted.
 MODERATION = Metric(
-    "metric_moderation",
-    "The moderation queue of now, and the questions first decided in the period; hours",
+    "moderation",
     """
 WITH questions AS MATERIALIZED (
     SELECT {decision_hours} AS hours, {answer_hours} AS answer_hours,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import connection, transaction
-
 from booking import metrics as booking
 from crm import metrics as crm
+from ebalance.db.snapshot import read_only_snapshot
 from ebalance.metrics import Metric, Period
 from ugc import metrics as ugc
 
@@ -31,27 +30,20 @@ def read_metrics(period: Period) -> dict[str, Any]:
 
     Counts and roubles are whole, hours have one decimal. A mean, p90 or oldest of nothing is None.
     """
-    rows = _read_rows(period)
+    with read_only_snapshot():
+        rows = {metric.name: metric.read(period) for metric in METRICS}
     return {
         "period": {"from": period.first.isoformat(), "to": period.last.isoformat()},
-        **_arrange_funnel(rows["metric_booking_funnel"]),
-        "no_slots": rows["metric_no_slots"][0],
-        "payments": _arrange_payments(rows["metric_payments"]),
-        "interactives": [_arrange_levels(row) for row in rows["metric_interactives"]],
-        "moderation": rows["metric_moderation"][0],
-        "no_show": rows["metric_no_show"][0],
-        "revenue": rows["metric_revenue"][0],
-        "telegram": _arrange_telegram(rows["metric_telegram"][0]),
-        "retention": rows["metric_retention"],
+        **_arrange_funnel(rows["booking_funnel"]),
+        "no_slots": rows["no_slots"][0],
+        "payments": _arrange_payments(rows["payments"]),
+        "interactives": [_arrange_levels(row) for row in rows["interactives"]],
+        "moderation": rows["moderation"][0],
+        "no_show": rows["no_show"][0],
+        "revenue": rows["revenue"][0],
+        "telegram": _arrange_telegram(rows["telegram"][0]),
+        "retention": rows["retention"],
     }
-
-
-def _read_rows(period: Period) -> dict[str, list[dict[str, Any]]]:
-    with transaction.atomic():
-        if len(connection.atomic_blocks) == 1:  # an outer transaction has its own isolation
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return {metric.name: metric.read(period) for metric in METRICS}
 
 
 def _arrange_funnel(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from ebalance.reports.figures import read_metrics
+from tests.rule_groups import loop_over
+from tests.support import execute
 
 from .rows import (
     OCTOBER,
@@ -17,6 +19,7 @@ from .rows import (
     insert,
     key,
     lead,
+    payment,
     period,
     service,
 )
@@ -135,20 +138,29 @@ def test_events_of_other_environments_do_not_count() -> None:
     assert funnel() == [0, 0, 0, 0]
 
 
-def test_free_session_passes_paid_with_its_confirmation() -> None:
+@loop_over(("price", "steps"), [(0, [1, 1, 1, 1]), (5000, [1, 1, 0, 0])])
+def test_only_a_free_session_passes_paid_with_its_confirmation(
+    price: int, steps: list[int]
+) -> None:
     service("first"), lead("lead:a")
     begin("lead:a")
-    appointment("free", "10-20 10:00", price_amount=0)
+    appointment("booked", "10-20 10:00", price_amount=price)
     confirmed("10-05 10:02", "lead:a", "10-20 10:00")
-    assert funnel() == [1, 1, 1, 1]
+    assert funnel() == steps
 
 
-def test_confirmation_of_an_unpaid_price_does_not_pass_paid() -> None:
+def test_money_taken_by_staff_passes_paid_also_after_a_move() -> None:
+    # The database takes no such payments yet.
+    execute("ALTER TABLE payments DROP CONSTRAINT payments_provider_in_set")
     service("first"), lead("lead:a")
     begin("lead:a")
-    appointment("dear", "10-20 10:00")
-    confirmed("10-05 10:02", "lead:a", "10-20 10:00")
+    old = appointment("old", "10-19 10:00", status="rescheduled")
+    appointment("new", "10-20 10:00", rescheduled_from_id=old)
+    confirmed("10-05 10:03", "lead:a", "10-20 10:00")
     assert funnel() == [1, 1, 0, 0]
+    taken = {"provider": "manual", "status": "succeeded", "confirmed_at": at("10-05 10:02")}
+    payment("old", 5000, "10-05 10:02", **taken)
+    assert funnel() == [1, 1, 1, 1]
 
 
 def test_confirmation_means_the_own_appointment_at_that_time() -> None:

@@ -138,6 +138,8 @@ def test_text_has_a_figure_a_line() -> None:
             ["--from", "2026-11-02", "--to", "2026-11-01"],
             "The period ends on 2026-11-01, before its first day 2026-11-02.",
         ),
+        (["--to", "0001-01-01"], "The year of 0001-01-01 is not between 2000 and 2100."),
+        (["--from", "9999-12-31"], "The year of 9999-12-31 is not between 2000 and 2100."),
     ],
 )
 def test_wrong_period_is_refused_in_one_line(arguments: list[str], sentence: str) -> None:
@@ -164,3 +166,10 @@ def test_days_follow_the_setting_of_the_practice() -> None:
     SystemSettingFactory(key="practice_timezone", value="Asia/Vladivostok")
     chosen = Period.choose(now=at("10-31 17:00"))
     assert (chosen.last, chosen.zone) == (date(2026, 11, 1), "Asia/Vladivostok")
+
+
+@loop_over("value", ["Nowhere/City", 3, ["Europe/Moscow"]])
+def test_wrong_zone_of_the_practice_is_named(value: Any) -> None:
+    SystemSettingFactory(key="practice_timezone", value=value)
+    with pytest.raises(CommandError, match=r"^The setting practice_timezone is .*not a time zone"):
+        command()

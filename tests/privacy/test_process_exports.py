@@ -20,6 +20,7 @@ from django.utils.timezone import now
 from pypdf import PdfReader
 
 from ebalance.db.ids import uuid7
+from ebalance.db.snapshot import read_only_snapshot
 from ebalance.privacy.exports import collecting, process_export, request_export
 from ebalance.privacy.exports import requests as requests_module
 from ebalance.privacy.management.commands import process_exports
@@ -406,14 +407,14 @@ def test_file_of_an_unfinished_request_is_removed(
 def test_collecting_uses_a_read_only_snapshot(committed: Database) -> None:
     show = "SELECT current_setting('transaction_isolation') AS i, current_setting({}) AS r"
     show = show.format("'transaction_read_only'")
-    with collecting.read_only_snapshot():
+    with read_only_snapshot():
         assert execute(show) == [{"i": "repeatable read", "r": "on"}]
     with transaction.atomic():
         assert execute(show) == [{"i": "read committed", "r": "off"}]
-        with collecting.read_only_snapshot():  # a nested block uses the outer transaction
+        with read_only_snapshot():  # a nested block uses the outer transaction
             assert execute(show) == [{"i": "read committed", "r": "off"}]
     assert execute(show) == [{"i": "read committed", "r": "off"}]
-    with pytest.raises(ZeroDivisionError), collecting.read_only_snapshot():
+    with pytest.raises(ZeroDivisionError), read_only_snapshot():
         raise ZeroDivisionError
     assert execute(show) == [{"i": "read committed", "r": "off"}]
 

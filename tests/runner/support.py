@@ -22,6 +22,7 @@ from django.db import connection
 from django.test import override_settings
 
 from ebalance.db.apps import PROJECT_APPS
+from ebalance.db.runner import releases
 from tests.databases import Database, default_connection_on
 
 _numbers = itertools.count()
@@ -83,6 +84,14 @@ class Project:
 
     def path(self, app: str, name: str) -> Path:
         return self.folder / self.package / app / f"{name}.py"
+
+    def remove_unreleased(self) -> None:
+        """Remove the copies of migrations that no release has."""
+        released = {line.path for line in releases.released_files(Path(settings.BASE_DIR))}
+        for app in PROJECT_APPS:
+            for path in (self.folder / self.package / app).glob("[0-9]*.py"):
+                if f"{app}/migrations/{path.name}" not in released:
+                    path.unlink()
 
     def add(
         self,

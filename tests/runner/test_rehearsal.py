@@ -35,9 +35,9 @@ samples.PHASES = ({("crm", "9001_faulty"): '''
 '''},)
 samples.FILE = samples.FILE.replace("from django.db import", "from django.contrib.postgres "
     "import operations as postgres\\nfrom django.db import")
-# Rehearses the sample also while migrations of the project are unreleased.
-rehearse.rehearse = lambda release, *rest, whole=rehearse.rehearse: whole(
-    dataclasses.replace(release, unreleased=type(release.unreleased)()), *rest)
+# Samples are rehearsed only if no migration is unreleased.
+last_release = rehearse.last_release
+rehearse.last_release = lambda: dataclasses.replace(last_release(), unreleased=[])
 sys.exit(rehearse.main())
 """
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import psycopg
-from django.db import connection, transaction
 from django.utils import timezone
 
+from ebalance.db.snapshot import read_only_snapshot
 from ebalance.services import Clock, NotFound, RowOrKey, storable_arguments
 from identity.models import User
 
@@ -47,24 +45,6 @@ def export_user_data(
             if wanted(table.name)
         }
     return make_document(user_id, tables, at)
-
-
-@contextmanager
-def read_only_snapshot() -> Iterator[None]:
-    """A read-only transaction with one snapshot. Inside another transaction it does nothing."""
-    if connection.in_atomic_block:
-        yield
-        return
-    connection.ensure_connection()
-    session = connection.connection
-    try:
-        session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        session.read_only = True
-        with transaction.atomic():
-            yield
-    finally:
-        if not session.closed:
-            session.isolation_level = session.read_only = None
 
 
 def plain(value: Any, column: str) -> Any:
