@@ -16,7 +16,6 @@ from django.conf import settings
 from django.db import OperationalError, models
 from django.db.migrations import Migration
 from django.db.migrations import operations as django
-from django.db.migrations.optimizer import MigrationOptimizer
 from pgtrigger.migrations import AddTrigger, RemoveTrigger
 
 from ebalance.db import operations as steps
@@ -35,9 +34,7 @@ def make_safe(migration: Any, before: Any, last: str | None) -> None:
     forms = _Forms(migration, before)
     new = [each for each in migration.operations if forms.model(each) is None]
     old = [each for each in migration.operations if each not in new]
-    # A table, its references, rules and indexes are one step. A trigger of another table between
-    # the operations keeps Django from joining them.
-    new = MigrationOptimizer().optimize(new, migration.app_label)
+    # A table and its indexes are one step.
     migration.operations = [*new, *_ordered([each for op in old for each in forms.of(op)])]
     if last and any(forms.is_removal(operation) for operation in migration.operations):
         release = release_of(Migration(last, migration.app_label)) or _version()
