@@ -127,6 +127,20 @@ END $$;
 
 
 --
+-- Name: appointments_cancel_messages(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.appointments_cancel_messages() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ BEGIN
+    UPDATE public.message_deliveries SET status = 'canceled'
+    WHERE appointment_id = NEW.id AND status = 'scheduled' AND kind <> 'canceled';
+    RETURN NULL;
+END $$;
+
+
+--
 -- Name: appointments_outcome_corrected_only(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1452,6 +1466,121 @@ BEGIN
         SELECT l.merged_into_id INTO target FROM public.leads l WHERE l.id = target
         FOR KEY SHARE;
     END LOOP;
+    RETURN NEW;
+END $$;
+
+
+--
+-- Name: message_deliveries_lead_stays(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.message_deliveries_lead_stays() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ BEGIN
+    IF NOT EXISTS (
+        WITH RECURSIVE merged AS (
+            SELECT l.merged_into_id FROM public.leads l WHERE l.id = OLD.lead_id
+            UNION
+            SELECT l.merged_into_id FROM public.leads l JOIN merged ON l.id = merged.merged_into_id)
+        SELECT FROM merged WHERE merged.merged_into_id = NEW.lead_id) THEN
+        PERFORM public.raise_refusal('message_deliveries_lead_stays', TG_TABLE_NAME, 'lead_id', 'A message follows its lead only into a merge');
+    END IF;
+    RETURN NEW;
+END $$;
+
+
+--
+-- Name: message_deliveries_person_agreed(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.message_deliveries_person_agreed() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ DECLARE
+    purpose text := CASE NEW.channel WHEN 'email' THEN 'communications' ELSE 'telegram' END;
+    accounts uuid[];
+    own_leads uuid[];
+    agreed timestamptz;
+    refused timestamptz;
+    withdrawn timestamptz;
+BEGIN
+    WITH RECURSIVE known (user_id, lead_id) AS NOT MATERIALIZED (
+        SELECT i.user_id, i.lead_id FROM public.lead_identities i
+        UNION ALL SELECT c.user_id, c.lead_id FROM public.consents c
+        UNION ALL SELECT a.client_user_id, a.lead_id FROM public.appointments a
+        UNION ALL SELECT w.user_id, w.lead_id FROM public.waitlist_requests w
+        UNION ALL SELECT m.user_id, m.lead_id FROM public.message_deliveries m),
+    merges (lead_id, other_id) AS NOT MATERIALIZED (
+        SELECT l.id, l.merged_into_id FROM public.leads l WHERE l.merged_into_id IS NOT NULL
+        UNION ALL
+        SELECT l.merged_into_id, l.id FROM public.leads l WHERE l.merged_into_id IS NOT NULL),
+    named (lead_id) AS (
+        SELECT NEW.lead_id WHERE NEW.lead_id IS NOT NULL
+        UNION SELECT m.other_id FROM named n JOIN merges m USING (lead_id)),
+    people (user_id) AS (
+        SELECT NEW.user_id WHERE NEW.user_id IS NOT NULL
+        UNION SELECT k.user_id FROM known k
+        WHERE k.lead_id = ANY (ARRAY(SELECT n.lead_id FROM named n)) AND k.user_id IS NOT NULL),
+    reach (lead_id) AS (
+        (SELECT n.lead_id FROM named n
+         UNION SELECT k.lead_id FROM known k
+         WHERE k.user_id = ANY (ARRAY(SELECT p.user_id FROM people p)) AND k.lead_id IS NOT NULL)
+        UNION SELECT m.other_id FROM reach r JOIN merges m USING (lead_id))
+    SELECT ARRAY(SELECT p.user_id FROM people p), ARRAY(SELECT r.lead_id FROM reach r)
+    INTO accounts, own_leads;
+    PERFORM FROM public.consents c
+    WHERE c.consent_type = purpose AND c.granted AND c.revoked_at IS NULL
+      AND (c.user_id = ANY (accounts) OR c.user_id IS NULL AND c.lead_id = ANY (own_leads))
+    ORDER BY c.id FOR SHARE;
+    SELECT max(c.granted_at) FILTER (WHERE c.granted AND c.revoked_at IS NULL),
+           max(c.granted_at) FILTER (WHERE NOT c.granted), max(c.revoked_at)
+    INTO agreed, refused, withdrawn
+    FROM public.consents c
+    WHERE c.consent_type = purpose
+      AND (c.user_id = ANY (accounts) OR c.user_id IS NULL AND c.lead_id = ANY (own_leads));
+    IF agreed IS NULL OR refused >= agreed OR withdrawn > agreed THEN
+        PERFORM public.raise_refusal('message_deliveries_person_agreed', TG_TABLE_NAME, 'channel', 'Without an active consent nothing is sent');
+    END IF;
+    RETURN NEW;
+END $$;
+
+
+--
+-- Name: message_deliveries_person_not_erased(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.message_deliveries_person_not_erased() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ DECLARE
+    state text;
+BEGIN
+    SELECT u.status INTO state FROM public.users u WHERE u.id = NEW.user_id FOR SHARE;
+    IF state = 'deleted' THEN
+        PERFORM public.raise_refusal('message_deliveries_person_not_erased', TG_TABLE_NAME, 'user_id', 'This person was erased; nothing is sent to them');
+    END IF;
+    RETURN NEW;
+END $$;
+
+
+--
+-- Name: message_deliveries_session_is_on(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.message_deliveries_session_is_on() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ DECLARE
+    state text;
+BEGIN
+    SELECT a.status INTO state FROM public.appointments a WHERE a.id = NEW.appointment_id
+    FOR SHARE;
+    -- The news itself is sent.
+    IF (state = 'canceled' AND NEW.kind <> 'canceled')
+       OR (state = 'rescheduled' AND NEW.kind NOT IN ('canceled', 'rescheduled')) THEN
+        PERFORM public.raise_refusal('message_deliveries_session_is_on', TG_TABLE_NAME, 'appointment_id', 'This session was canceled or moved');
+    END IF;
     RETURN NEW;
 END $$;
 
@@ -6362,6 +6491,173 @@ COMMENT ON COLUMN public.media_assets.created_at IS 'P0 · when the row was writ
 
 
 --
+-- Name: message_deliveries; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.message_deliveries (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    kind text NOT NULL,
+    channel text NOT NULL,
+    dedupe_key text NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    status text DEFAULT 'scheduled'::text NOT NULL,
+    suppressed_reason text,
+    claimed_until timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    last_error text,
+    provider_message_id text,
+    sent_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    appointment_id uuid,
+    lead_id uuid,
+    template_version_id uuid,
+    user_id uuid,
+    CONSTRAINT message_deliveries_attempts_in_range CHECK ((attempts >= 0)),
+    CONSTRAINT message_deliveries_channel_in_set CHECK ((channel = ANY (ARRAY['email'::text, 'telegram'::text]))),
+    CONSTRAINT message_deliveries_claimed_until_with_status CHECK ((((status = 'sending'::text) AND (claimed_until IS NOT NULL)) OR ((NOT (status = 'sending'::text)) AND (claimed_until IS NULL)))),
+    CONSTRAINT message_deliveries_dedupe_key_has_length CHECK ((length(dedupe_key) <= 200)),
+    CONSTRAINT message_deliveries_dedupe_key_is_external_id CHECK ((dedupe_key ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
+    CONSTRAINT message_deliveries_kind_in_set CHECK ((kind = ANY (ARRAY['booking_confirmation'::text, 'reminder_24h'::text, 'reminder_1h'::text, 'rescheduled'::text, 'canceled'::text, 'waitlist_offer'::text, 'answer_ready'::text, 'follow_up'::text]))),
+    CONSTRAINT message_deliveries_last_error_has_length CHECK ((length(last_error) <= 60)),
+    CONSTRAINT message_deliveries_last_error_is_code CHECK (public.is_code(last_error)),
+    CONSTRAINT message_deliveries_provider_message_id_has_length CHECK ((length(provider_message_id) <= 200)),
+    CONSTRAINT message_deliveries_provider_message_id_is_external_id CHECK ((provider_message_id ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
+    CONSTRAINT message_deliveries_sent_at_with_status CHECK ((((status = 'sent'::text) AND (sent_at IS NOT NULL)) OR ((NOT (status = 'sent'::text)) AND (sent_at IS NULL)))),
+    CONSTRAINT message_deliveries_sent_has_template CHECK (((NOT (status = 'sent'::text)) OR (template_version_id IS NOT NULL))),
+    CONSTRAINT message_deliveries_status_in_set CHECK ((status = ANY (ARRAY['scheduled'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'canceled'::text, 'suppressed'::text]))),
+    CONSTRAINT message_deliveries_suppressed_reason_in_set CHECK ((suppressed_reason = ANY (ARRAY['no_consent'::text, 'no_contact'::text, 'erased'::text]))),
+    CONSTRAINT message_deliveries_suppressed_with_reason CHECK ((((status = 'suppressed'::text) AND (suppressed_reason IS NOT NULL)) OR ((NOT (status = 'suppressed'::text)) AND (suppressed_reason IS NULL)))),
+    CONSTRAINT message_deliveries_times_finite CHECK ((public.is_finite(due_at) AND public.is_finite(claimed_until) AND public.is_finite(sent_at) AND public.is_finite(created_at)))
+);
+
+
+--
+-- Name: TABLE message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.message_deliveries IS 'Messages to people, each sent at most once; no address, no text';
+
+
+--
+-- Name: COLUMN message_deliveries.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN message_deliveries.kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.kind IS 'P0 · occasion';
+
+
+--
+-- Name: COLUMN message_deliveries.channel; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.channel IS 'P0 · how it is sent';
+
+
+--
+-- Name: COLUMN message_deliveries.dedupe_key; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.dedupe_key IS 'P0 · at most one message has this key: kind and id of what it is about';
+
+
+--
+-- Name: COLUMN message_deliveries.due_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.due_at IS 'P0 · not sent before, UTC';
+
+
+--
+-- Name: COLUMN message_deliveries.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.status IS 'P0 · life cycle';
+
+
+--
+-- Name: COLUMN message_deliveries.suppressed_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.suppressed_reason IS 'P0 · why it was not sent';
+
+
+--
+-- Name: COLUMN message_deliveries.claimed_until; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.claimed_until IS 'P0 · until when the sender reports, UTC';
+
+
+--
+-- Name: COLUMN message_deliveries.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.attempts IS 'P0 · claims so far';
+
+
+--
+-- Name: COLUMN message_deliveries.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.last_error IS 'P0 · code of the last failure';
+
+
+--
+-- Name: COLUMN message_deliveries.provider_message_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.provider_message_id IS 'P0 · the provider''s id';
+
+
+--
+-- Name: COLUMN message_deliveries.sent_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.sent_at IS 'P0 · when sent, UTC';
+
+
+--
+-- Name: COLUMN message_deliveries.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.created_at IS 'P0 · when the row was written, UTC';
+
+
+--
+-- Name: COLUMN message_deliveries.appointment_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.appointment_id IS 'P0 · session it is about';
+
+
+--
+-- Name: COLUMN message_deliveries.lead_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.lead_id IS 'P0 · lead to whom, if not registered';
+
+
+--
+-- Name: COLUMN message_deliveries.template_version_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.template_version_id IS 'P0 · text that was sent; set when it is claimed, and in every sent row';
+
+
+--
+-- Name: COLUMN message_deliveries.user_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.message_deliveries.user_id IS 'P0 · to whom, if registered';
+
+
+--
 -- Name: message_template_versions; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -9192,6 +9488,73 @@ COMMENT ON COLUMN public.second_factors.created_at IS 'P0 · when the row was wr
 
 
 --
+-- Name: session_notes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.session_notes (
+    id uuid DEFAULT public.uuid7() NOT NULL,
+    note_encrypted text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    appointment_id uuid NOT NULL,
+    author_user_id uuid NOT NULL,
+    CONSTRAINT session_notes_note_encrypted_has_length CHECK ((length(note_encrypted) <= 400000)),
+    CONSTRAINT session_notes_note_encrypted_is_sealed CHECK (public.is_sealed(note_encrypted)),
+    CONSTRAINT session_notes_times_finite CHECK ((public.is_finite(created_at) AND public.is_finite(updated_at)))
+);
+ALTER TABLE ONLY public.session_notes ALTER COLUMN note_encrypted SET STATISTICS 0;
+
+
+--
+-- Name: TABLE session_notes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.session_notes IS 'The psychologist''s notes about sessions, sealed';
+
+
+--
+-- Name: COLUMN session_notes.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.session_notes.id IS 'P0 · UUIDv7, sortable by time';
+
+
+--
+-- Name: COLUMN session_notes.note_encrypted; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.session_notes.note_encrypted IS 'P2 · note, sealed';
+
+
+--
+-- Name: COLUMN session_notes.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.session_notes.created_at IS 'P0 · when the row was written, UTC';
+
+
+--
+-- Name: COLUMN session_notes.updated_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.session_notes.updated_at IS 'P0 · when the row was last written, UTC; kept by the database';
+
+
+--
+-- Name: COLUMN session_notes.appointment_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.session_notes.appointment_id IS 'P0 · session';
+
+
+--
+-- Name: COLUMN session_notes.author_user_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.session_notes.author_user_id IS 'P0 · who wrote it';
+
+
+--
 -- Name: tags; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -10364,6 +10727,22 @@ ALTER TABLE ONLY public.media_assets
 
 
 --
+-- Name: message_deliveries message_deliveries_dedupe_key_unique; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message_deliveries
+    ADD CONSTRAINT message_deliveries_dedupe_key_unique UNIQUE (dedupe_key);
+
+
+--
+-- Name: message_deliveries message_deliveries_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message_deliveries
+    ADD CONSTRAINT message_deliveries_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: message_template_versions message_template_versions_once; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -10577,6 +10956,14 @@ ALTER TABLE ONLY public.services
 
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_slug_unique UNIQUE (slug);
+
+
+--
+-- Name: session_notes session_notes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.session_notes
+    ADD CONSTRAINT session_notes_pkey PRIMARY KEY (id);
 
 
 --
@@ -11876,6 +12263,104 @@ COMMENT ON INDEX public.media_assets_newest IS 'admin: newest files first';
 
 
 --
+-- Name: message_deliveries_by_appointment; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_deliveries_by_appointment ON public.message_deliveries USING btree (appointment_id);
+
+
+--
+-- Name: INDEX message_deliveries_by_appointment; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.message_deliveries_by_appointment IS 'messages of a session';
+
+
+--
+-- Name: message_deliveries_by_creation; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_deliveries_by_creation ON public.message_deliveries USING btree (created_at);
+
+
+--
+-- Name: INDEX message_deliveries_by_creation; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.message_deliveries_by_creation IS 'purge_expired';
+
+
+--
+-- Name: message_deliveries_by_lead; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_deliveries_by_lead ON public.message_deliveries USING btree (lead_id, due_at DESC);
+
+
+--
+-- Name: INDEX message_deliveries_by_lead; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.message_deliveries_by_lead IS 'a lead''s';
+
+
+--
+-- Name: message_deliveries_by_template; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_deliveries_by_template ON public.message_deliveries USING btree (template_version_id);
+
+
+--
+-- Name: INDEX message_deliveries_by_template; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.message_deliveries_by_template IS 'the delete check';
+
+
+--
+-- Name: message_deliveries_by_user; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_deliveries_by_user ON public.message_deliveries USING btree (user_id, due_at DESC);
+
+
+--
+-- Name: INDEX message_deliveries_by_user; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.message_deliveries_by_user IS 'a person''s';
+
+
+--
+-- Name: message_deliveries_claimed; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_deliveries_claimed ON public.message_deliveries USING btree (claimed_until) WHERE (status = 'sending'::text);
+
+
+--
+-- Name: INDEX message_deliveries_claimed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.message_deliveries_claimed IS 'claims that ran out';
+
+
+--
+-- Name: message_deliveries_due; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_deliveries_due ON public.message_deliveries USING btree (due_at) WHERE (status = 'scheduled'::text);
+
+
+--
+-- Name: INDEX message_deliveries_due; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.message_deliveries_due IS 'claim_due_messages';
+
+
+--
 -- Name: message_template_versions_by_author; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -12300,6 +12785,48 @@ CREATE INDEX services_on_offer ON public.services USING btree ("position") WHERE
 --
 
 COMMENT ON INDEX public.services_on_offer IS 'site: services on offer, in order';
+
+
+--
+-- Name: session_notes_by_author; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX session_notes_by_author ON public.session_notes USING btree (author_user_id);
+
+
+--
+-- Name: INDEX session_notes_by_author; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.session_notes_by_author IS 'the delete check';
+
+
+--
+-- Name: session_notes_by_creation; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX session_notes_by_creation ON public.session_notes USING btree (created_at);
+
+
+--
+-- Name: INDEX session_notes_by_creation; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.session_notes_by_creation IS 'purge_expired';
+
+
+--
+-- Name: session_notes_of_session; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX session_notes_of_session ON public.session_notes USING btree (appointment_id, created_at DESC);
+
+
+--
+-- Name: INDEX session_notes_of_session; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.session_notes_of_session IS 'notes of a session';
 
 
 --
@@ -12734,6 +13261,20 @@ CREATE TRIGGER appointments_agreed_price_stays BEFORE UPDATE ON public.appointme
 --
 
 COMMENT ON TRIGGER appointments_agreed_price_stays ON public.appointments IS 'c82a8ed57410085ba3110e6c46fbd1b04f1b0f8c';
+
+
+--
+-- Name: appointments appointments_cancel_messages; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER appointments_cancel_messages AFTER UPDATE OF status ON public.appointments FOR EACH ROW WHEN (((old.status <> new.status) AND (new.status = ANY (ARRAY['canceled'::text, 'rescheduled'::text])))) EXECUTE FUNCTION public.appointments_cancel_messages();
+
+
+--
+-- Name: TRIGGER appointments_cancel_messages ON appointments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER appointments_cancel_messages ON public.appointments IS '75434b5b506faa3b1ca120893e6aab714de29cc9';
 
 
 --
@@ -15075,6 +15616,202 @@ COMMENT ON TRIGGER media_assets_update_audited ON public.media_assets IS '2ee246
 
 
 --
+-- Name: message_deliveries message_deliveries_created_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_created_at_not_ahead AFTER INSERT OR UPDATE OF created_at ON public.message_deliveries FOR EACH ROW WHEN ((new.created_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('message_deliveries_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER message_deliveries_created_at_not_ahead ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_created_at_not_ahead ON public.message_deliveries IS '652064fcc52e49050b0a1282546dfb6817c48c36';
+
+
+--
+-- Name: message_deliveries message_deliveries_facts_stay; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_facts_stay BEFORE UPDATE ON public.message_deliveries FOR EACH ROW WHEN (((old.kind IS DISTINCT FROM new.kind) OR (old.channel IS DISTINCT FROM new.channel) OR (old.dedupe_key IS DISTINCT FROM new.dedupe_key))) EXECUTE FUNCTION public.refuse('message_deliveries_facts_stay', 'kind', 'Kind, channel and key of a message never change');
+
+
+--
+-- Name: TRIGGER message_deliveries_facts_stay ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_facts_stay ON public.message_deliveries IS '4b883e7fdafdd8382fe5457266e83ebdc4057751';
+
+
+--
+-- Name: message_deliveries message_deliveries_id_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_id_stays BEFORE UPDATE OF id ON public.message_deliveries FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.refuse('message_deliveries_id_stays', 'id', 'The key of a record never changes');
+
+
+--
+-- Name: TRIGGER message_deliveries_id_stays ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_id_stays ON public.message_deliveries IS '9755e55663fa6b7ed31bac15930d8ada85e91102';
+
+
+--
+-- Name: message_deliveries message_deliveries_lead_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_lead_stays BEFORE UPDATE OF lead_id ON public.message_deliveries FOR EACH ROW WHEN (((new.lead_id IS NOT NULL) AND (old.lead_id IS DISTINCT FROM new.lead_id))) EXECUTE FUNCTION public.message_deliveries_lead_stays();
+
+
+--
+-- Name: TRIGGER message_deliveries_lead_stays ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_lead_stays ON public.message_deliveries IS 'd50184b1130646710064e7b2a4375c6c38ed00b8';
+
+
+--
+-- Name: message_deliveries message_deliveries_links_stay; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_links_stay BEFORE UPDATE ON public.message_deliveries FOR EACH ROW WHEN ((((old.user_id IS DISTINCT FROM new.user_id) AND ((new.user_id IS NOT NULL) OR (new.user_id IS NOT NULL))) OR ((old.appointment_id IS DISTINCT FROM new.appointment_id) AND ((new.appointment_id IS NOT NULL) OR (new.user_id IS NOT NULL))))) EXECUTE FUNCTION public.refuse('message_deliveries_links_stay', 'user_id', 'Person and session of a message never change');
+
+
+--
+-- Name: TRIGGER message_deliveries_links_stay ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_links_stay ON public.message_deliveries IS '39ae4bd6fb36983f05feff4c3a4f69bac928f058';
+
+
+--
+-- Name: message_deliveries message_deliveries_one_claim; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_one_claim BEFORE UPDATE OF status, claimed_until ON public.message_deliveries FOR EACH ROW WHEN (((old.status = 'sending'::text) AND (((new.status = 'sending'::text) AND (old.claimed_until <> new.claimed_until)) OR ((new.status = 'scheduled'::text) AND (old.claimed_until <= public.fact_clock()))))) EXECUTE FUNCTION public.refuse('message_deliveries_one_claim', 'status', 'A message is claimed once, and not again after its claim ran out');
+
+
+--
+-- Name: TRIGGER message_deliveries_one_claim ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_one_claim ON public.message_deliveries IS '6686610c474b664a0442bdcc7cede81bc46bd0ea';
+
+
+--
+-- Name: message_deliveries message_deliveries_person_agreed; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_person_agreed BEFORE UPDATE OF status ON public.message_deliveries FOR EACH ROW WHEN (((old.status = 'scheduled'::text) AND (new.status = 'sending'::text))) EXECUTE FUNCTION public.message_deliveries_person_agreed();
+
+
+--
+-- Name: TRIGGER message_deliveries_person_agreed ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_person_agreed ON public.message_deliveries IS '1ff3dc38b1d1a655d07ca99c43a63611bdca4910';
+
+
+--
+-- Name: message_deliveries message_deliveries_person_not_erased; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_person_not_erased BEFORE UPDATE OF status ON public.message_deliveries FOR EACH ROW WHEN (((old.status = 'scheduled'::text) AND (new.status = 'sending'::text) AND (new.user_id IS NOT NULL))) EXECUTE FUNCTION public.message_deliveries_person_not_erased();
+
+
+--
+-- Name: TRIGGER message_deliveries_person_not_erased ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_person_not_erased ON public.message_deliveries IS '25c79aa71a90f62ff4e198ae2cdbe9b4a637e232';
+
+
+--
+-- Name: message_deliveries message_deliveries_sent_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_sent_at_not_ahead AFTER INSERT OR UPDATE OF sent_at ON public.message_deliveries FOR EACH ROW WHEN ((new.sent_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('message_deliveries_sent_at_not_ahead', 'sent_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER message_deliveries_sent_at_not_ahead ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_sent_at_not_ahead ON public.message_deliveries IS '44984b7c4e3d29c82751be4ee74f0bc0bf14f276';
+
+
+--
+-- Name: message_deliveries message_deliveries_session_is_on; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_session_is_on BEFORE UPDATE OF status ON public.message_deliveries FOR EACH ROW WHEN (((old.status = 'scheduled'::text) AND (new.status = 'sending'::text) AND (new.appointment_id IS NOT NULL))) EXECUTE FUNCTION public.message_deliveries_session_is_on();
+
+
+--
+-- Name: TRIGGER message_deliveries_session_is_on ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_session_is_on ON public.message_deliveries IS 'c5236275b6224d694b53dfb7b6936d8c1ad91d8e';
+
+
+--
+-- Name: message_deliveries message_deliveries_status_initial; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_status_initial AFTER INSERT ON public.message_deliveries FOR EACH ROW WHEN ((new.status <> 'scheduled'::text)) EXECUTE FUNCTION public.refuse('message_deliveries_status_initial', 'status', 'A new record cannot start in this status');
+
+
+--
+-- Name: TRIGGER message_deliveries_status_initial ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_status_initial ON public.message_deliveries IS '3308039b76c259722b375640b1511a3264960664';
+
+
+--
+-- Name: message_deliveries message_deliveries_status_transition; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_status_transition BEFORE UPDATE OF status ON public.message_deliveries FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) AND (NOT ((((((((old.status = 'scheduled'::text) AND (new.status = 'sending'::text)) OR ((old.status = 'scheduled'::text) AND (new.status = 'canceled'::text))) OR ((old.status = 'scheduled'::text) AND (new.status = 'suppressed'::text))) OR ((old.status = 'sending'::text) AND (new.status = 'sent'::text))) OR ((old.status = 'sending'::text) AND (new.status = 'failed'::text))) OR ((old.status = 'sending'::text) AND (new.status = 'scheduled'::text))) OR ((old.status = 'sending'::text) AND (new.status = 'suppressed'::text)))))) EXECUTE FUNCTION public.refuse_transition('message_deliveries_status_transition', 'status', 'This change of status is not allowed');
+
+
+--
+-- Name: TRIGGER message_deliveries_status_transition ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_status_transition ON public.message_deliveries IS 'fa5ddd49bcec45bf83ba70d482ee93ecb6ea1ccb';
+
+
+--
+-- Name: message_deliveries message_deliveries_user_id_not_erased; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_user_id_not_erased AFTER INSERT OR UPDATE OF user_id ON public.message_deliveries FOR EACH ROW WHEN ((new.user_id IS NOT NULL)) EXECUTE FUNCTION public.refuse_for_erased_person('message_deliveries_user_id_not_erased', 'user_id', 'This person was erased; nothing more is written of them');
+
+
+--
+-- Name: TRIGGER message_deliveries_user_id_not_erased ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_user_id_not_erased ON public.message_deliveries IS 'f6c83f775ce5e5e7a2955327e8ee0871dedff590';
+
+
+--
+-- Name: message_deliveries message_deliveries_what_was_sent_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER message_deliveries_what_was_sent_stays BEFORE UPDATE ON public.message_deliveries FOR EACH ROW WHEN ((((old.template_version_id IS DISTINCT FROM new.template_version_id) OR (old.sent_at IS DISTINCT FROM new.sent_at) OR (old.attempts IS DISTINCT FROM new.attempts) OR (old.due_at IS DISTINCT FROM new.due_at) OR ((old.provider_message_id IS DISTINCT FROM new.provider_message_id) AND ((new.provider_message_id IS NOT NULL) OR (new.user_id IS NOT NULL)))) AND (old.status = 'sent'::text))) EXECUTE FUNCTION public.refuse('message_deliveries_what_was_sent_stays', 'template_version_id', 'What was sent does not change');
+
+
+--
+-- Name: TRIGGER message_deliveries_what_was_sent_stays ON message_deliveries; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER message_deliveries_what_was_sent_stays ON public.message_deliveries IS 'df2b0046bfde9b1a48425667ea28af82c5cb927e';
+
+
+--
 -- Name: message_template_versions message_template_versions_created_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -16651,6 +17388,76 @@ COMMENT ON TRIGGER services_updated_at_not_ahead ON public.services IS '4835fce6
 
 
 --
+-- Name: session_notes session_notes_created_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER session_notes_created_at_not_ahead AFTER INSERT OR UPDATE OF created_at ON public.session_notes FOR EACH ROW WHEN ((new.created_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('session_notes_created_at_not_ahead', 'created_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER session_notes_created_at_not_ahead ON session_notes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER session_notes_created_at_not_ahead ON public.session_notes IS '11aca63517a1986108f50c7768063cd7f9636daa';
+
+
+--
+-- Name: session_notes session_notes_id_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER session_notes_id_stays BEFORE UPDATE OF id ON public.session_notes FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.refuse('session_notes_id_stays', 'id', 'The key of a record never changes');
+
+
+--
+-- Name: TRIGGER session_notes_id_stays ON session_notes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER session_notes_id_stays ON public.session_notes IS 'afe863dd541f09abdc41ae338b6cb62ff47c38c9';
+
+
+--
+-- Name: session_notes session_notes_origin_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER session_notes_origin_stays BEFORE UPDATE ON public.session_notes FOR EACH ROW WHEN (((old.appointment_id IS DISTINCT FROM new.appointment_id) OR (old.author_user_id IS DISTINCT FROM new.author_user_id))) EXECUTE FUNCTION public.refuse('session_notes_origin_stays', 'appointment_id', 'A note keeps its session and its author');
+
+
+--
+-- Name: TRIGGER session_notes_origin_stays ON session_notes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER session_notes_origin_stays ON public.session_notes IS '932291b87b2250bcb258943b44446c71254207c1';
+
+
+--
+-- Name: session_notes session_notes_touch_updated_at; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER session_notes_touch_updated_at BEFORE UPDATE ON public.session_notes FOR EACH ROW WHEN ((public.is_resealing('session_notes'::text, old.note_encrypted, new.note_encrypted) IS NOT TRUE)) EXECUTE FUNCTION public.touch_updated_at();
+
+
+--
+-- Name: TRIGGER session_notes_touch_updated_at ON session_notes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER session_notes_touch_updated_at ON public.session_notes IS '0fc7f1282d888d9bba68af118178974675329468';
+
+
+--
+-- Name: session_notes session_notes_updated_at_not_ahead; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER session_notes_updated_at_not_ahead AFTER INSERT OR UPDATE OF updated_at ON public.session_notes FOR EACH ROW WHEN ((new.updated_at > (public.fact_clock() + '00:05:00'::interval))) EXECUTE FUNCTION public.refuse_new_value('session_notes_updated_at_not_ahead', 'updated_at', 'This time lies ahead of the clock');
+
+
+--
+-- Name: TRIGGER session_notes_updated_at_not_ahead ON session_notes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER session_notes_updated_at_not_ahead ON public.session_notes IS 'be8bb269baf72a01ef954bda3eb066e01095bdb1';
+
+
+--
 -- Name: system_settings system_settings_delete_audited; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -17743,6 +18550,38 @@ ALTER TABLE ONLY public.media_assets
 
 
 --
+-- Name: message_deliveries message_deliveries_appointment_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message_deliveries
+    ADD CONSTRAINT message_deliveries_appointment_id_fk FOREIGN KEY (appointment_id) REFERENCES public.appointments(id) ON DELETE RESTRICT DEFERRABLE;
+
+
+--
+-- Name: message_deliveries message_deliveries_lead_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message_deliveries
+    ADD CONSTRAINT message_deliveries_lead_id_fk FOREIGN KEY (lead_id) REFERENCES public.leads(id) ON DELETE RESTRICT DEFERRABLE;
+
+
+--
+-- Name: message_deliveries message_deliveries_template_version_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message_deliveries
+    ADD CONSTRAINT message_deliveries_template_version_id_fk FOREIGN KEY (template_version_id) REFERENCES public.message_template_versions(id) ON DELETE RESTRICT DEFERRABLE;
+
+
+--
+-- Name: message_deliveries message_deliveries_user_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message_deliveries
+    ADD CONSTRAINT message_deliveries_user_id_fk FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE RESTRICT DEFERRABLE;
+
+
+--
 -- Name: message_template_versions message_template_versions_template_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -17876,6 +18715,22 @@ ALTER TABLE ONLY public.second_factors
 
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_topic_code_fk FOREIGN KEY (topic_code) REFERENCES public.topics(code) ON DELETE RESTRICT DEFERRABLE;
+
+
+--
+-- Name: session_notes session_notes_appointment_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.session_notes
+    ADD CONSTRAINT session_notes_appointment_id_fk FOREIGN KEY (appointment_id) REFERENCES public.appointments(id) ON DELETE CASCADE DEFERRABLE;
+
+
+--
+-- Name: session_notes session_notes_author_user_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.session_notes
+    ADD CONSTRAINT session_notes_author_user_id_fk FOREIGN KEY (author_user_id) REFERENCES public.users(id) ON DELETE RESTRICT DEFERRABLE;
 
 
 --

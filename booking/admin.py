@@ -17,9 +17,11 @@ from .models import (
     Appointment,
     AvailabilitySlot,
     IntakeForm,
+    MessageDelivery,
     ScheduleException,
     ScheduleRule,
     Service,
+    SessionNote,
     WaitlistRequest,
 )
 from .money_admin import MoneyDialog, PaymentInline
@@ -371,3 +373,20 @@ class WaitlistRequestAdmin(ServiceActionAdmin):
     )
     list_filter = ("status", "preferred_contact", "preferred_time_window", "created_at")
     search_fields = ("service__title", "user__display_name", "user__email")
+
+
+@admin.register(MessageDelivery)
+class MessageDeliveryAdmin(ReadOnly, ModelAdmin):
+    list_display = ("due_at", "kind", "user", "lead", "channel", "status", "suppressed_reason")
+    list_filter = ("status", "kind", "channel", "suppressed_reason", "due_at")
+    search_fields = ("user__display_name", "user__email")
+    ordering = ("-due_at",)
+
+
+@admin.register(SessionNote)
+class SessionNoteAdmin(ReadOnly, ModelAdmin):
+    """``write_session_note`` writes them: no form accepts a value to be sealed."""
+
+    list_display = ("appointment", "author", "created_at", "updated_at")
+    list_filter = ("created_at",)
+    search_fields = ("appointment__client__display_name", "appointment__client__email")

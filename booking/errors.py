@@ -214,3 +214,17 @@ class IntakeClosed(TransitionRefused):
 
     code = "intake_closed"
     sentence_template = _("This form can no longer be changed.")
+
+
+class PersonErased(Refused):
+    """Nothing more is written about a person who was erased."""
+
+    code = "person_erased"
+    sentence_template = _("The data of this person were erased; no note can be added.")
+
+
+class ClaimLost(TransitionRefused):
+    """The claim of the message ran out and was ended, or another claim followed it."""
+
+    code = "claim_lost"
+    sentence_template = _("The time to report was over: nobody knows whether it was sent.")

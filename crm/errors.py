@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from ebalance.services import Refused, TransitionRefused
+from ebalance.services import InvalidInput, Refused, TransitionRefused
 
 
 class EventRefused(Refused):
@@ -23,3 +23,15 @@ class LeadNotMergeable(TransitionRefused):
     sentence_template = _(
         "One of these leads was merged into another one already, or its person was erased."
     )
+
+
+class TextBlank(InvalidInput):
+    code = "text_blank"
+    sentence_template = _("Please write a text.")
+
+
+class TextTooLong(InvalidInput):
+    """``limit`` is in characters."""
+
+    code = "text_too_long"
+    sentence_template = _("The text is too long: at most %(limit)s characters.")

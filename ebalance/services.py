@@ -339,7 +339,7 @@ def require_change(actor: Any, model: type[models.Model]) -> None:
     require_permission(actor, f"{model._meta.app_label}.change_{model._meta.model_name}")
 
 
-# -- events of the tracking plan -------------------------------------------------------------------
+# -- what the apps ask of code above them ----------------------------------------------------------
 
 
 class EventRecorder(Protocol):
@@ -372,3 +372,27 @@ def track_event(
     if _event_recorder is None:
         raise RuntimeError("crm has not registered its event recorder yet.")
     _event_recorder(event_name, source=source, properties=properties, clock=clock)
+
+
+class ContactPermission(Protocol):
+    """The part of ``can_contact``'s signature that the apps use."""
+
+    def __call__(
+        self, channel: str, /, *, user: UUID | None, lead: UUID | None, clock: Clock
+    ) -> bool: ...
+
+
+_contact_permission: ContactPermission | None = None
+
+
+def set_contact_permission(permission: ContactPermission) -> None:
+    """Called by ebalance.privacy when Django starts: no app can import it."""
+    global _contact_permission
+    _contact_permission = permission
+
+
+def may_contact(channel: str, *, user: UUID | None, lead: UUID | None, clock: Clock) -> bool:
+    """Whether this person may be written to by ``channel`` (ebalance/privacy/mailing.py)."""
+    if _contact_permission is None:
+        raise RuntimeError("ebalance.privacy has not registered its permission yet.")
+    return _contact_permission(channel, user=user, lead=lead, clock=clock)

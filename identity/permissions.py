@@ -30,6 +30,7 @@ MODEL_SECTIONS = {
     "booking.appointment": "schedule",
     "booking.waitlistrequest": "schedule",
     "booking.service": "services",
+    "booking.messagedelivery": "templates",
     "booking.payment": "money",
     "booking.refund": "money",
     "ugc.anonymousquestion": "moderation",
@@ -61,6 +62,7 @@ OWNER = frozenset({"owner"})
 PRACTICE = frozenset({"owner", "assistant"})
 REVEALS = {
     "booking.intakeform.payload_encrypted": OWNER,  # the assistant by SETTINGS
+    "booking.sessionnote.note_encrypted": OWNER,
     "booking.waitlistrequest.contact_value_encrypted": PRACTICE,
     "crm.leadidentity.email_encrypted": PRACTICE,
     "crm.leadidentity.phone_encrypted": PRACTICE,

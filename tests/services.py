@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +12,10 @@ from django.apps import apps
 from django.db import connection
 
 from ebalance.db.apps import PROJECT_APPS
+from ebalance.services import Refused
 from tests.audit.audit_cases import write_entries
 from tests.databases import Database, default_connection_on
-from tests.processes import HANG_TIMEOUT
+from tests.processes import HANG_TIMEOUT, eventually
 from tests.support import execute, from_written_rows
 
 TABLES = sorted(
@@ -62,6 +64,44 @@ def committing(database: Database, django_db_blocker: Any) -> Iterator[None]:
     """Connect every thread to ``database`` and commit what the test writes."""
     with django_db_blocker.unblock(), default_connection_on(database):
         yield
+
+
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+@contextmanager
+def waiting(
+    database: Database, statement: str, params: list[Any], call: Callable[[], Any], end: str
+) -> Iterator[Any]:
+    """Run ``call`` in a thread until it waits for ``statement``; then the block, then ``end``.
+
+    Yields a list, which has the result of the call at the end: a row or a refusal.
+    """
+    results: list[Any] = []
+
+    def run() -> Any:
+        try:
+            return call()
+        except Refused as refusal:
+            return refusal
+        finally:
+            connection.close()
+
+    with (
+        database.connect() as other,
+        database.connect(autocommit=True) as watcher,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        other.execute(statement, params)
+        answer = thread.submit(run)
+        assert eventually(lambda: answer.done() or watcher.execute(WAITING).fetchone() != (0,))
+        assert not answer.done(), answer.result()
+        yield results
+        other.execute(end)
+        results.append(answer.result(HANG_TIMEOUT))
 
 
 def run_concurrently(*calls: Callable[[], Any]) -> list[Any]:

@@ -50,6 +50,8 @@ MOVES = {
     "interactive_runs": "in_progress→completed, in_progress→abandoned",
     "data_export_requests": "requested→processing, processing→ready, processing→failed, "
     "requested→failed",
+    "message_deliveries": "scheduled→sending, scheduled→canceled, scheduled→suppressed, "
+    "sending→sent, sending→failed, sending→scheduled, sending→suppressed",
     "erasure_requests": "requested→done, requested→refused",
     "message_templates": "draft→active, active→archived, archived→active, active→draft",
     "users": "active→blocked, blocked→active, active→deleted, blocked→deleted",
@@ -60,6 +62,7 @@ INITIAL = {
     # Those taken by staff succeeded: tests/booking/test_manual_payments.py.
     "payments": {"pending"},
     "refunds": {"due", "succeeded"},
+    "message_deliveries": {"scheduled"},
     "waitlist_requests": {"new"},
     "data_export_requests": {"requested"},
     "erasure_requests": {"requested"},

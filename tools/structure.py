@@ -34,6 +34,11 @@ FOREIGN_SQL = {
     # A trigger lets a paid session lose its client only to erasure, and follow a merge of its lead.
     ("booking/models/paid_sessions.py", "users"),
     ("booking/models/paid_sessions.py", "leads"),
+    # A trigger asks before a message is sent whether its person was erased and has agreed.
+    ("booking/models/message_rules.py", "users"),
+    ("booking/models/message_rules.py", "leads"),
+    ("booking/models/message_rules.py", "lead_identities"),
+    ("booking/models/message_rules.py", "consents"),
     # Metrics count facts of the apps below their own in one statement.
     ("crm/metrics.py", "interactive_definitions"),
     ("crm/metrics.py", "interactive_runs"),

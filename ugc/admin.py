@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
+from crm.services.texts import LONGEST_TEXT
 from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, choice, service_action
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.db.encryption.fields import Plaintext
@@ -34,7 +35,6 @@ from .services import (
     reject_review,
     unpublish_review,
 )
-from .services.inputs import LONGEST_TEXT
 
 # -- dialogs ---------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from crm.errors import TextBlank as TextBlank
+from crm.errors import TextTooLong as TextTooLong
 from ebalance.services import InvalidInput, Refused, TransitionRefused
 
 
@@ -10,18 +12,6 @@ class AuthorUnavailable(Refused):
 
     code = "author_unavailable"
     sentence_template = _("This account cannot send anything at the moment. Please write to us.")
-
-
-class TextBlank(InvalidInput):
-    code = "text_blank"
-    sentence_template = _("Please write a text.")
-
-
-class TextTooLong(InvalidInput):
-    """``limit`` is in characters."""
-
-    code = "text_too_long"
-    sentence_template = _("The text is too long: at most %(limit)s characters.")
 
 
 class ContactUnusable(InvalidInput):

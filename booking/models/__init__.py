@@ -3,6 +3,7 @@
 from .appointments import Appointment
 from .bookable import BookableSlot
 from .exceptions import ScheduleException
+from .messages import MessageDelivery
 from .metric_views import (
     BookingFunnelMetric,
     NoShowMetric,
@@ -11,6 +12,7 @@ from .metric_views import (
     RetentionMetric,
     RevenueMetric,
 )
+from .notes import SessionNote
 from .payments import Payment, ReceiptStatus
 from .refunds import Refund
 from .requests import IntakeForm, WaitlistRequest
@@ -24,6 +26,7 @@ __all__ = [
     "BookableSlot",
     "BookingFunnelMetric",
     "IntakeForm",
+    "MessageDelivery",
     "NoShowMetric",
     "NoSlotsMetric",
     "Payment",
@@ -36,5 +39,6 @@ __all__ = [
     "ScheduleException",
     "ScheduleRule",
     "Service",
+    "SessionNote",
     "WaitlistRequest",
 ]

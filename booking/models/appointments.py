@@ -24,6 +24,7 @@ from ebalance.db.schema.retention import kept
 from ebalance.db.sets import EntryPoint
 from ebalance.db.times import FactTime, PlannedTime
 
+from .message_rules import messages_end_with_session
 from .outcomes import OUTCOME, corrected_outcome
 from .paid_sessions import paid_session_rules
 from .schedule import AvailabilitySlot
@@ -377,6 +378,7 @@ END""",
                     "What an appointment replaces, and the request it came by, do not change"
                 ),
             ),
+            messages_end_with_session(),
             triggers.touch_updated_at("appointments"),
             *auditing.audited(
                 "appointments",

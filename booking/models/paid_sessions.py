@@ -7,6 +7,13 @@ from django.utils.translation import gettext_noop
 
 from ebalance.db import triggers
 
+LEAD_IS_MERGED_INTO_NEW = """EXISTS (
+        WITH RECURSIVE merged AS (
+            SELECT l.merged_into_id FROM public.leads l WHERE l.id = OLD.lead_id
+            UNION
+            SELECT l.merged_into_id FROM public.leads l JOIN merged ON l.id = merged.merged_into_id)
+        SELECT FROM merged WHERE merged.merged_into_id = NEW.lead_id)"""
+
 
 def paid_session_rules() -> list[triggers.Rule]:
     """Triggers of ``appointments`` for sessions past the hold."""
@@ -90,12 +97,7 @@ BEGIN
        OR (OLD.lead_id IS NOT NULL AND NEW.lead_id IS NULL) THEN
         {triggers.REFUSE}
     END IF;
-    IF OLD.lead_id <> NEW.lead_id AND NOT EXISTS (
-        WITH RECURSIVE merged AS (
-            SELECT l.merged_into_id FROM public.leads l WHERE l.id = OLD.lead_id
-            UNION
-            SELECT l.merged_into_id FROM public.leads l JOIN merged ON l.id = merged.merged_into_id)
-        SELECT FROM merged WHERE merged.merged_into_id = NEW.lead_id) THEN
+    IF OLD.lead_id <> NEW.lead_id AND NOT {LEAD_IS_MERGED_INTO_NEW} THEN
         {triggers.REFUSE}
     END IF;
     RETURN NEW;
@@ -112,8 +114,13 @@ def changes_person(row: Any) -> bool:
     is_emptied = row.client_id is None and old.client is not None and old.client.status == "deleted"
     if old.client_id not in (None, row.client_id) and not is_emptied:
         return True
-    lead, seen = old.lead, set()
-    while lead is not None and lead.pk != row.lead_id and lead.pk not in seen:
+    return old.lead_id is not None and not is_merged_into(old.lead, row.lead_id)
+
+
+def is_merged_into(lead: Any, key: Any) -> bool:
+    """Whether ``lead`` is the lead ``key``, or was merged into it."""
+    seen = set()
+    while lead is not None and lead.pk != key and lead.pk not in seen:
         seen.add(lead.pk)
         lead = lead.merged_into
-    return old.lead_id is not None and (lead is None or lead.pk != row.lead_id)
+    return lead is not None and lead.pk == key

@@ -15,6 +15,14 @@ from .bookings import book_appointment
 from .holds import expire_holds
 from .intake import save_intake_draft, submit_intake_form
 from .manual_payments import record_manual_payment
+from .message_claims import (
+    ClaimedMessage,
+    claim_due_messages,
+    mark_failed,
+    mark_sent,
+)
+from .messages import schedule_message, schedule_messages
+from .notes import change_session_note, write_session_note
 from .payments import attach_provider_id, fail_payment, start_payment
 from .periods import Period, close_period, open_period, remove_exception
 from .schedule import GeneratedSlots, generate_slots
@@ -30,6 +38,7 @@ from .webhooks import process_webhook, receive_webhook
 
 __all__ = [
     "Cancellation",
+    "ClaimedMessage",
     "GeneratedSlots",
     "Period",
     "attach_provider_id",
@@ -37,6 +46,8 @@ __all__ = [
     "book_appointment",
     "book_for_client",
     "cancel_appointment",
+    "change_session_note",
+    "claim_due_messages",
     "close_period",
     "close_waitlist_request",
     "confirm_appointment",
@@ -44,6 +55,8 @@ __all__ = [
     "expire_holds",
     "fail_payment",
     "generate_slots",
+    "mark_failed",
+    "mark_sent",
     "mark_waitlist_request_contacted",
     "open_period",
     "process_webhook",
@@ -54,9 +67,12 @@ __all__ = [
     "remove_exception",
     "reschedule_appointment",
     "save_intake_draft",
+    "schedule_message",
+    "schedule_messages",
     "send_refund",
     "start_payment",
     "submit_intake_form",
     "submit_waitlist_request",
     "unblock_slot",
+    "write_session_note",
 ]

@@ -48,6 +48,7 @@ from .events import (
     track_outcome,
 )
 from .inputs import get_service, require_override_right
+from .messages import schedule_session_messages
 from .refunds import calculate_refund, hours, open_refunds, promised_refund
 from .slots import release_and_reserve_slots
 
@@ -117,6 +118,7 @@ def cancel_appointment(
     row.save(update_fields=["status", "canceled_at", *OUTCOME])
     release_and_reserve_slots([row.slot_id])
     refund = calculate_refund(row, chain, now)
+    schedule_session_messages(row, clock=clock)
     publish_appointment_event("appointment_canceled", row, by=by, refund_amount=refund)
     open_refunds(chain, refund, at=now)
     track_outcome(row, actor=actor, clock=clock)

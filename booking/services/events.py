@@ -14,6 +14,7 @@ from ebalance.services import Clock
 from identity.models import User
 
 from ..models import Appointment, Payment, WaitlistRequest
+from .messages import schedule_session_messages
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ def publish_appointment_event(event_type: str, appointment: Appointment, **paylo
 
 
 def publish_confirmation(appointment: Appointment, *, clock: Clock, visit: Visit = Visit()) -> None:
+    """Announce a confirmed appointment, to its person too."""
+    schedule_session_messages(appointment, clock=clock)
     publish_appointment_event("appointment_confirmed", appointment, format=appointment.format)
     track_appointment(
         "booking_confirmed",

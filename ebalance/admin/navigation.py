@@ -22,6 +22,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
             ("booking.ScheduleException", "event_busy"),
             ("booking.WaitlistRequest", "hourglass_top"),
             ("booking.IntakeForm", "assignment"),
+            ("booking.SessionNote", "sticky_note_2"),
             ("booking.Service", "psychology"),
         ],
     ),
@@ -96,6 +97,7 @@ GROUPS: list[tuple[Any, bool, list[tuple[str, str]]]] = [
         _("Messages"),
         False,
         [
+            ("booking.MessageDelivery", "outgoing_mail"),
             ("audit.MessageTemplate", "mail"),
             ("audit.MessageTemplateVersion", "history"),
         ],

@@ -7,3 +7,10 @@ class PrivacyConfig(AppConfig):
 
     name = "ebalance.privacy"
     verbose_name = _("Privacy")
+
+    def ready(self) -> None:
+        from ebalance.services import set_contact_permission
+
+        from .mailing import can_contact
+
+        set_contact_permission(can_contact)

@@ -18,6 +18,7 @@ from django.db.models import BooleanField, Func, UUIDField, Value
 from django.utils import timezone
 
 from booking.models import Appointment
+from booking.models.messages import CONSENT_OF_CHANNEL
 from crm.models import Lead
 from ebalance.services import Clock, InvalidInput, NotFound, RowOrKey, storable_arguments, to_utc
 from identity.models import User
@@ -25,7 +26,7 @@ from identity.models import User
 from .subject import parse_key, parse_subject, persons_sql
 
 # The consent that each channel needs.
-PURPOSES = {"email": "communications", "telegram": "telegram"}
+PURPOSES = CONSENT_OF_CHANNEL
 
 # For how long after a session was moved or canceled we may write about it (news, refund).
 RECENT = timedelta(days=3)

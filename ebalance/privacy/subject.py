@@ -5,7 +5,7 @@ erasure all use this module.
 
 * A lead and the leads merged into it, or that it was merged into, are one lead (merged_into_id).
 * A lead belongs to an account if a row names both: an identity of the lead, a consent, an
-  appointment, a waitlist request.
+  appointment, a waitlist request, a message.
 * A lead that belongs to two accounts is shared. Its rows are attributed to neither account. For
   consents and exports the lead stays shared after one account is erased; the erasure of the other
   account removes it.

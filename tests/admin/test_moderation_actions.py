@@ -14,12 +14,12 @@ from django.contrib.messages import get_messages
 from django.db import models
 from django.test import Client
 
+from crm.services.texts import LONGEST_TEXT
 from tests.admin.support import page, signed_in, text
 from tests.admin.test_writing import is_russian
 from tests.factories import AnonymousQuestionFactory, ReviewFactory, ReviewPublicationConsentFactory
 from tests.ugc.outbox_assertions import actions, event_types, stored, writes_nothing
 from ugc.models import AnonymousQuestion, QuestionAnswer, Review
-from ugc.services.inputs import LONGEST_TEXT
 from ugc.services.moderation import add_action, last_action
 
 SECRET = "Вы не одна, и это пройдёт"

@@ -51,6 +51,7 @@ from ugc.models import AnonymousQuestion, Review
 BOTH, OWNER, NO_ROLE = {"owner", "assistant"}, {"owner"}, set()
 COLUMNS: dict[str, tuple[set[str], Any]] = {
     "booking.IntakeForm.payload_encrypted": (OWNER, PAYLOADS["intake"]),
+    "booking.SessionNote.note_encrypted": (OWNER, "Заметка о встрече zq_zq"),
     "booking.WaitlistRequest.contact_value_encrypted": (BOTH, "zq_zq.waits@example.org"),
     "crm.LeadIdentity.email_encrypted": (BOTH, "zq_zq.lead@example.org"),
     "crm.LeadIdentity.phone_encrypted": (BOTH, "+79165551234"),

@@ -7,14 +7,11 @@ third session commits a change that the booking has not seen. Then the first one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from booking.errors import (
@@ -45,17 +42,12 @@ from tests.factories import (
     UserFactory,
 )
 from tests.factories.booking import NEXT_WEEK
-from tests.processes import HANG_TIMEOUT, eventually
-from tests.services import committing, run_concurrently
+from tests.services import committing, run_concurrently, waiting
 
 pytestmark = pytest.mark.slow
 
 START = NEXT_WEEK + timedelta(days=7300)  # far from the times of the factories
 END = START + timedelta(minutes=50)
-WAITING = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock'
-"""
 KEEP_TIME = """
 INSERT INTO appointments (service_id, client_user_id, start_at_utc, end_at_utc, timezone, format,
                           price_amount, deposit_amount, hold_expires_at)
@@ -68,38 +60,6 @@ FROM services s, users u LIMIT 1
 def committed(fresh_database: Database, django_db_blocker: Any) -> Iterator[Database]:
     with committing(fresh_database, django_db_blocker):
         yield fresh_database
-
-
-@contextmanager
-def waiting(
-    database: Database, statement: str, params: list[Any], call: Callable[[], Any], end: str
-) -> Iterator[Any]:
-    """Run ``call`` in a thread until it waits for ``statement``; then the block, then ``end``.
-
-    Yields a list, which has the result of the call at the end: a row or a refusal.
-    """
-    results: list[Any] = []
-
-    def run() -> Any:
-        try:
-            return call()
-        except Refused as refusal:
-            return refusal
-        finally:
-            connection.close()
-
-    with (
-        database.connect() as other,
-        database.connect(autocommit=True) as watcher,
-        ThreadPoolExecutor(1) as thread,
-    ):
-        other.execute(statement, params)
-        answer = thread.submit(run)
-        assert eventually(lambda: answer.done() or watcher.execute(WAITING).fetchone() != (0,))
-        assert not answer.done(), answer.result()
-        yield results
-        other.execute(end)
-        results.append(answer.result(HANG_TIMEOUT))
 
 
 def wait_for_the_time(database: Database, call: Callable[[], Any]) -> Any:

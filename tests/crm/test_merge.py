@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import OutboxEvent
-from booking.models import Appointment, WaitlistRequest
+from booking.models import Appointment, MessageDelivery, WaitlistRequest
 from crm.models import AnalyticsEvent, DeepLink, Lead, LeadIdentity, LeadNote, LeadTimelineEvent
 from crm.services import find_leads_by_contact, merge_leads, record_event
 from ebalance.db.encryption import keys
@@ -37,6 +37,7 @@ from tests.factories import (
     LeadIdentityFactory,
     LeadNoteFactory,
     LeadTimelineEventFactory,
+    MessageDeliveryFactory,
     UserFactory,
     UserRoleFactory,
     WaitlistRequestFactory,
@@ -54,6 +55,7 @@ TABLES = [
     OutboxEvent,
     Appointment,
     WaitlistRequest,
+    MessageDelivery,
     Consent,
 ]
 
@@ -94,6 +96,7 @@ def test_all_rows_of_a_lead_move() -> None:
         DeepLinkFactory(lead=lead),
         AppointmentFactory(lead=lead, client=None),
         WaitlistRequestFactory(lead=lead),
+        MessageDeliveryFactory(user=None, lead=lead, appointment=None),
     ]
     others = [LeadTimelineEventFactory(), AppointmentFactory(lead=LeadFactory(), client=None)]
     assert merge_leads(lead, into=into) == into

@@ -53,6 +53,9 @@ ASKED_BEFORE = {
 
 BY_NAME = {str(reference): reference for reference in REFERENCES}
 
+# Rows that are deleted only together with the row of this field.
+DELETED_WITH = {"message_template_versions": "template"}
+
 
 def field_of(reference: Column) -> models.Field:
     fields = catalog.model_of(reference.table)._meta.concrete_fields
@@ -98,6 +101,8 @@ def count(table: str) -> int:
 
 
 def delete(instance: models.Model, route: str) -> None:
+    if owner := DELETED_WITH.get(instance._meta.db_table):
+        instance = getattr(instance, owner)
     if route == "sql":
         delete_sql(instance)
     else:

@@ -37,7 +37,7 @@ LIMITS = {
     r"user_agent": 300,
     r"provider_(payment|refund)_id|idempotency_key|anonymous_id|deep_link_id|holder": 64,
     r"key_hash|statement_hash|cursor": 64,
-    r"provider_event_id|client_request_id|external\w*_event_id": 200,
+    r"provider_event_id|provider_message_id|dedupe_key|client_request_id|external\w*_event_id": 200,
     r"object_key|file_url": 500,
     r"public_url|canonical_url|meeting_url": 2_000,
     r"excerpt|short_definition|note|alt_text|(seo_|meta_)?(description|keywords)": 2_000,

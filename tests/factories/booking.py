@@ -1,4 +1,4 @@
-"""Services, schedule, appointments, payments, intake forms and waitlist requests."""
+"""Services, schedule, appointments, payments, messages, notes and requests of clients."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from typing import Any
 import factory
 from django.utils import timezone
 
+from audit.models import MessageTemplateVersion
 from booking.models import (
     Appointment,
     AvailabilitySlot,
     IntakeForm,
+    MessageDelivery,
     Payment,
     PaymentWebhookEvent,
     Refund,
     ScheduleException,
     ScheduleRule,
     Service,
+    SessionNote,
     WaitlistRequest,
 )
+from booking.models.messages import CONSENT_OF_CHANNEL
 from ebalance.db.encryption.fields import Plaintext
+from identity.models import Consent
 
+from .audit import MessageTemplateVersionFactory
 from .base import ZONE, EntityFactory, ahead, now, secret, today
-from .identity import UserFactory
+from .identity import ConsentFactory, UserFactory
 from .payloads import PAYLOADS
 
 PRICE, DEPOSIT = 5000, 1000
@@ -307,3 +313,74 @@ class WaitlistRequestFactory(EntityFactory):
     class Params:
         contacted = factory.Trait(status="contacted")
         closed = factory.Trait(status="closed", closed_at=now())
+
+
+class SessionNoteFactory(EntityFactory):
+    appointment = factory.SubFactory(AppointmentFactory)
+    author = factory.SubFactory(UserFactory)
+    note_encrypted = secret()
+
+    class Meta:
+        model = SessionNote
+
+
+SCHEDULED = {
+    "status": "scheduled",
+    "suppressed_reason": None,
+    "claimed_until": None,
+    "sent_at": None,
+    "template_version": None,
+}
+SENDING = {"status": "sending", "claimed_until": lambda: ahead(minutes=5)}
+
+
+class MessageDeliveryFactory(EntityFactory):
+    """A row that is sent has a person who agreed."""
+
+    user = factory.SubFactory(UserFactory)
+    appointment = factory.SubFactory(
+        AppointmentFactory, client=factory.SelfAttribute("..user"), lead=None
+    )
+    kind = "reminder_24h"
+    channel = "email"
+    dedupe_key = factory.Sequence(lambda n: f"reminder_24h:{n:08d}")
+    due_at = now()
+
+    _steps_before = {
+        "sending": [SCHEDULED],
+        "sent": [SCHEDULED, SENDING],
+        "failed": [SCHEDULED, SENDING],
+        "canceled": [SCHEDULED],
+        "suppressed": [SCHEDULED],
+    }
+
+    class Meta:
+        model = MessageDelivery
+
+    class Params:
+        sending = factory.Trait(
+            status="sending", claimed_until=factory.LazyFunction(lambda: ahead(minutes=5))
+        )
+        sent = factory.Trait(
+            status="sent",
+            claimed_until=None,
+            sent_at=now(),
+            template_version=factory.SubFactory(MessageTemplateVersionFactory),
+        )
+        failed = factory.Trait(status="failed", claimed_until=None, last_error="refused")
+        canceled = factory.Trait(status="canceled")
+        suppressed = factory.Trait(status="suppressed", suppressed_reason="no_consent")
+
+    @classmethod
+    def before_move(cls, instance: MessageDelivery, step: Mapping[str, Any]) -> None:
+        purpose = CONSENT_OF_CHANNEL[instance.channel]
+        person = (
+            {"user_id": instance.user_id} if instance.user_id else {"lead_id": instance.lead_id}
+        )
+        if step["status"] == "sending" and any(person.values()):
+            rows = Consent.objects.filter(**person, consent_type=purpose)
+            if not rows.exists():
+                ConsentFactory(**{"user": None} | person, consent_type=purpose)
+        version = step.get("template_version_id")
+        if version and not MessageTemplateVersion.objects.filter(pk=version).exists():
+            MessageTemplateVersionFactory(id=version)

@@ -221,7 +221,7 @@ def test_refusal_reveals_nothing_of_the_version(versions: Versions) -> None:
     for write, rule, column in [
         (lambda: update_sql(version, **{versions.number: 1}), "immutable", "id"),
         (lambda: delete_sql(version), "no_delete", f"{versions.parent}_id"),
-        (lambda: execute(f"TRUNCATE {versions.table}"), "no_truncate", "id"),
+        (lambda: execute(f"TRUNCATE {versions.table} CASCADE"), "no_truncate", "id"),
     ]:
         check_refusal_is_discreet(write, versions.rule(rule), versions.table, column, *hidden)
 

@@ -51,6 +51,7 @@ from tests.factories import (
     LeadFactory,
     LeadNoteFactory,
     LeadTimelineEventFactory,
+    MessageDeliveryFactory,
     PaymentFactory,
     QuestionAnswerFactory,
     RecoveryCodeFactory,
@@ -59,6 +60,7 @@ from tests.factories import (
     ReviewPublicationConsentFactory,
     ScheduleExceptionFactory,
     SecondFactorFactory,
+    SessionNoteFactory,
     UserFactory,
     UserRoleFactory,
     WaitlistRequestFactory,
@@ -78,6 +80,8 @@ NOT_CHOSEN = {
     "review_publication_consents.version": "the date of our text",
     "anonymous_questions.trigger_flags": "a closed set",
     "analytics_events.schema_version": "our version",
+    "message_deliveries.dedupe_key": "our key: the kind, and the id of what it is about",
+    "message_deliveries.last_error": "our code",
     "availability_slots.external_event_id": "an event of the practice's own calendar",
     "audit_log_entries.action": "our code",
     "audit_log_entries.entity_type": "our code",
@@ -289,6 +293,14 @@ def _sessions(one: Marked, shared: Shared, lead: Any) -> None:
             one.add(paid)
         form = PAYLOADS["intake"] | {"note": f"Ещё {text('intake_forms.payload_encrypted')}"}
         one.add(IntakeFormFactory(appointment=appointment, payload_encrypted=Plaintext(form)))
+        note = Plaintext(f"Заметка {text('session_notes.note_encrypted')}")
+        one.add(
+            SessionNoteFactory(appointment=appointment, author=shared.owner, note_encrypted=note)
+        )
+        person = {"user": one.user} if appointment.client_id else {"user": None, "lead": lead}
+        provider_id = text("message_deliveries.provider_message_id")
+        for values in ({}, {"canceled": True, "provider_message_id": provider_id}):
+            one.add(MessageDeliveryFactory(appointment=appointment, **person, **values))
     # A colleague's note on their own absence.
     one.add(
         ScheduleExceptionFactory(

@@ -39,11 +39,13 @@ from tests.factories import (
     LeadTimelineEventFactory,
     LeaseFactory,
     LoginLimitFactory,
+    MessageDeliveryFactory,
     ModerationActionFactory,
     OutboxEventFactory,
     PaymentWebhookEventFactory,
     ReviewFactory,
     ReviewPublicationConsentFactory,
+    SessionNoteFactory,
     UserFactory,
     WaitlistRequestFactory,
 )
@@ -108,6 +110,14 @@ def intake(at: datetime, **values: Any) -> models.Model:
         completed=True, start_at_utc=at - timedelta(minutes=50), end_at_utc=at, **values
     )
     return IntakeFormFactory(appointment=appointment, created_at=at - timedelta(days=30))
+
+
+def note_of_session(at: datetime) -> models.Model:
+    """A note about a session that ended at ``at``, written a year later."""
+    appointment = AppointmentFactory(
+        completed=True, start_at_utc=at - timedelta(minutes=50), end_at_utc=at
+    )
+    return SessionNoteFactory(appointment=appointment, created_at=at + timedelta(days=365))
 
 
 def intake_of_canceled(at: datetime) -> models.Model:
@@ -202,6 +212,12 @@ ENDINGS = [
     Ending("intake_forms", "session is over", intake, own_time="12 months"),
     Ending("intake_forms", "session was cancelled", intake_of_canceled),
     Ending("intake_forms", "moved session was cancelled", intake_of_moved),
+    Ending("session_notes", "session was long ago", note_of_session, own_time="3 years"),
+    Ending(
+        "message_deliveries",
+        "written",
+        lambda at: MessageDeliveryFactory(created_at=at, due_at=at),
+    ),
     Ending("lead_identities", "last event of the lead", identity_of_lead),
     Ending("lead_identities", "no event", lambda at: LeadIdentityFactory(created_at=at)),
     Ending(

@@ -28,6 +28,7 @@ TOKENS = {
     "question_answers.answer_text_encrypted": "question_answers.answer",
     "reviews.review_text_encrypted": "reviews.review",
     "second_factors.secret_encrypted": "second_factors.secret",
+    "session_notes.note_encrypted": "session_notes.note",
     "waitlist_requests.contact_value_encrypted": "waitlist_requests.contact",
 }
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from audit.services import publish_event
 from crm.services import record_event
+from crm.services.texts import is_same_text
 from ebalance.db.encryption.fields import Plaintext, UnsealedValue
 from ebalance.db.encryption.payloads import PayloadInvalid
 from ebalance.db.times import FIRST_DAY
@@ -22,7 +23,6 @@ from identity.models import User
 
 from ..errors import PayloadUnusable
 from ..models import DiaryEntry
-from .inputs import is_same_text
 from .rows import idempotency_conflict, insert_once, lock_and_refresh, lock_author, new_key
 
 

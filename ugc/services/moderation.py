@@ -9,13 +9,13 @@ from django.utils import timezone
 
 from audit.services import publish_event
 from crm.services import record_event
+from crm.services.texts import check_text, is_same_text
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.services import Clock, NotPermitted, TransitionRefused, parse_choice, transactional
 from identity.models import User
 
 from ..errors import ReasonMissing
 from ..models import AnonymousQuestion, ModerationAction, Review
-from .inputs import check_text, is_same_text
 from .rows import lock_and_refresh
 
 MODERATORS = ("owner", "assistant")

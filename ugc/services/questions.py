@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from audit.services import publish_event
 from crm.services import record_event
+from crm.services.texts import check_text, is_same_text, length_of
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.services import (
     Clock,
@@ -28,7 +29,7 @@ from identity.models import User
 
 from ..errors import PublicationNotAllowed, ReasonMissing
 from ..models import AnonymousQuestion, EscalationReason, QuestionAnswer, TriggerFlag
-from .inputs import check_text, is_same_text, length_of, parse_choices, parse_contact
+from .inputs import parse_choices, parse_contact
 from .moderation import (
     MODERATORS,
     add_action,

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from audit.services import publish_event
+from crm.services.texts import check_text
 from ebalance.db.encryption.fields import Plaintext
 from ebalance.services import (
     Clock,
@@ -25,7 +26,6 @@ from identity.models import User
 
 from ..errors import ConsentActive, ConsentMissing
 from ..models import Review, ReviewPublicationConsent
-from .inputs import check_text
 from .moderation import (
     MODERATORS,
     add_action,

@@ -56,6 +56,7 @@ from .columns import LOG, removals
 from .locks import lock_person
 from .order import Erased, ErasureOrder
 from .requests import close_requests
+from .sessions import suppress_messages
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +173,7 @@ def _erase(request: ErasureOrder, *, actor: User | None, clock: Clock) -> Erased
     files = _export_files(person)
     _end_consents(person, erased, now)
     _close_reviews(person)
+    suppress_messages(person.of("message_deliveries"))  # the news of a cancellation too
     leads = _leads_that_stay(person)
     erased.doubtful = sorted(person.subject.doubtful)
     # After this transaction only the event shows that these leads had another person's data too.

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import models
 from django.utils import timezone
 
-from booking.models import Appointment, AvailabilitySlot, Payment
+from booking.models import Appointment, AvailabilitySlot, MessageDelivery, Payment
 from booking.models.times import BLOCKING
 from booking.services import cancel_appointment
 from ebalance.services import Clock, lock_rows
@@ -97,6 +98,8 @@ def cancel_sessions(
             appointments=[row.pk for row in sessions],
             starts=[row.start_at_utc for row in sessions],
         )
+    # Otherwise the cancellation would end them, and hide the reason.
+    suppress_messages(MessageDelivery.objects.filter(appointment__in=[row.pk for row in locked]))
     if is_repeated:
         return _cancel_silently([*sessions, *holds], now)
     canceled = []
@@ -110,6 +113,13 @@ def cancel_sessions(
             ).refund_amount
         canceled.append(CanceledSession(row.pk, row.start_at_utc, refund))
     return canceled
+
+
+def suppress_messages(rows: models.QuerySet[MessageDelivery]) -> None:
+    """A message that is being sent may still arrive; its row loses its links like all others."""
+    keys = list(rows.filter(status="scheduled").values_list("pk", flat=True))
+    waiting = MessageDelivery.objects.filter(pk__in=keys, status="scheduled")
+    waiting.update(status="suppressed", suppressed_reason="erased")
 
 
 def _cancel_silently(rows: list[Appointment], now: datetime) -> list[CanceledSession]:

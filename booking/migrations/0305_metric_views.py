@@ -16,14 +16,14 @@ SQL = Path(__file__).parent / "sql"
 
 def _view(model: str, metric: str) -> CreateView:
     """The view reads with the privileges of its owner; it has aggregates only."""
-    query = (SQL / f"0306_metric_{metric}.sql").read_text(encoding="utf-8")
+    query = (SQL / f"0305_metric_{metric}.sql").read_text(encoding="utf-8")
     return CreateView(model, query, security_invoker=False)
 
 
 class Migration(migrations.Migration):
     dependencies = [
         ("crm", "0504_metric_views"),
-        ("booking", "0303_schedule_exceptions"),
+        ("booking", "0304_messages_and_notes"),
     ]
 
     operations = [
