@@ -1,7 +1,7 @@
 """The tracking plan accepts payments that staff take: payment_provider may be manual.
 
 Rollback note: run `UPDATE tracking_event_params SET allowed = ARRAY['yookassa'] WHERE name =
-'payment_provider'`; new events of manual payments are then refused, stored ones stay.
+'payment_provider'`; new events of manual payments are then refused, and nothing is lost.
 """
 
 from django.db import migrations

@@ -31,6 +31,7 @@ BEFORE_INSERT = {
     "anonymous_questions_set_due_at": "sets a column",
     "audit_log_entries_chain": "sets columns",
     "deep_links_set_expiry": "sets a column",
+    "payments_manual_within_price": "locks the appointment before the keys of the row",
 }
 TRIGGERS = """
 SELECT c.relname AS "table", t.tgname AS name

@@ -8,7 +8,6 @@ import pytest
 
 from ebalance.reports.figures import read_metrics
 from tests.rule_groups import loop_over
-from tests.support import execute
 
 from .rows import (
     OCTOBER,
@@ -147,20 +146,6 @@ def test_only_a_free_session_passes_paid_with_its_confirmation(
     appointment("booked", "10-20 10:00", price_amount=price)
     confirmed("10-05 10:02", "lead:a", "10-20 10:00")
     assert funnel() == steps
-
-
-def test_money_taken_by_staff_passes_paid_also_after_a_move() -> None:
-    # The database takes no such payments yet.
-    execute("ALTER TABLE payments DROP CONSTRAINT payments_provider_in_set")
-    service("first"), lead("lead:a")
-    begin("lead:a")
-    old = appointment("old", "10-19 10:00", status="rescheduled")
-    appointment("new", "10-20 10:00", rescheduled_from_id=old)
-    confirmed("10-05 10:03", "lead:a", "10-20 10:00")
-    assert funnel() == [1, 1, 0, 0]
-    taken = {"provider": "manual", "status": "succeeded", "confirmed_at": at("10-05 10:02")}
-    payment("old", 5000, "10-05 10:02", **taken)
-    assert funnel() == [1, 1, 1, 1]
 
 
 def test_money_of_staff_passes_paid_with_the_confirmation() -> None:
