@@ -29,7 +29,7 @@ each_role = pytest.mark.parametrize("role", ROLES)
 
 
 def opened(browser: Client, row: Any, button: str) -> dict[str, Any]:
-    """What a dialog offers when it is opened."""
+    """The values that an opened dialog offers."""
     answer = browser.get(dialog(row, button))
     assert answer.status_code == 200, answer
     form = answer.context["form"]
