@@ -189,7 +189,7 @@ def test_declared_filters_searches_and_dates_are_answered(owner: Client) -> None
         ("assistant", "client__email", True),
         ("assistant", "service__title", True),
         ("assistant", "intake_forms__status", False),
-        ("assistant", "payments__status", False),
+        ("assistant", "payments__status", True),
         ("editor", "service__title", False),
         ("editor", "client__email", False),
         ("editor", "status", True),
@@ -207,7 +207,7 @@ def test_relation_is_followed_to_visible_tables_only(
     [
         ("assistant", "location_text", True),
         ("assistant", "=location_text", True),
-        ("assistant", "^payments__status", False),
+        ("assistant", "^payments__status", True),
         ("editor", "location_text", False),
         ("editor", "=location_text", False),
         ("editor", "location_text__exact", False),

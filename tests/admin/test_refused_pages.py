@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from audit.models import AuditLogEntry
 from booking.models import Appointment, IntakeForm, Payment, Service
+from booking.models import PaymentWebhookEvent as Delivery
 from content.models import ContentItem
 from identity.models import User
 from tests.admin.support import page
@@ -56,6 +57,7 @@ def entry(role: str, table: str, key: UUID | None, page: str, *, is_post: bool) 
 
 
 # role, address, is_post, table, whether the row is named, name of the page
+DELIVERIES = "payment_webhook_events"
 REFUSED: list[tuple[str, Callable[[], str], bool, str, bool, str]] = [
     ("editor", lambda: page(Appointment, "changelist"), False, "appointments", False, ""),
     ("editor", lambda: page(Appointment, "add"), False, "appointments", False, ""),
@@ -67,8 +69,8 @@ REFUSED: list[tuple[str, Callable[[], str], bool, str, bool, str]] = [
     ("editor", lambda: page(Appointment, "confirm", MISSING_KEY), True, "appointments", True, ""),
     ("editor", lambda: reverse("admin:ugc_review_reveal", args=[MISSING_KEY, "nothing"]), True,
      "reviews", True, ""),
-    ("assistant", lambda: page(Payment, "changelist"), False, "payments", False, ""),
-    ("assistant", lambda: page(Payment, "history", MISSING_KEY), False, "payments", True, ""),
+    ("assistant", lambda: page(Delivery, "changelist"), False, DELIVERIES, False, ""),
+    ("assistant", lambda: page(Delivery, "history", MISSING_KEY), False, DELIVERIES, True, ""),
     ("assistant", lambda: page(IntakeForm, "change", MISSING_KEY), False, "intake_forms", True,
      ""),
     ("assistant", lambda: page(Service, "add"), True, "services", False, ""),
