@@ -61,6 +61,7 @@ def start_booking(world: World, person: Person, service: str) -> None:
             session_id=session_id,
             properties=properties,
             acquisition={"entry_point": person.entry_point},
+            topic=person.topic,
             clock=world.clock,
         )
         world.pass_time(seconds=45)

@@ -95,7 +95,7 @@ def plan(world: World) -> None:
         hour, minute = 8 + world.random.randrange(15), world.random.randrange(60)
         when = world.day(-28 + number * 28 // RUNS, hour, minute)
         world.at(when, partial(run, world, definitions, kind, number))
-    world.at(world.ago(minutes=4), partial(begin_run, world, definitions))
+    world.at(world.ago(minutes=4), partial(begin_run, world, definitions), recent=True)
 
 
 def add_definitions(world: World, definitions: dict[str, InteractiveDefinition]) -> None:

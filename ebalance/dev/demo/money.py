@@ -43,7 +43,8 @@ def pay_rest_later(world: World, appointment: Appointment) -> None:
         if appointment.status == "confirmed":
             pay(world, appointment, "full")
 
-    world.at(appointment.start_at_utc - timedelta(hours=17), pay_rest)
+    day_before = appointment.start_at_utc.astimezone(world.zone).date() - timedelta(days=1)
+    world.at(world.on(day_before, 20, world.random.randrange(60)), pay_rest)
 
 
 def deliver_success(world: World, payment: Payment) -> Payment:

@@ -106,7 +106,7 @@ def plan(world: World) -> None:
         )
     start = world.on(world.workday(2), 10, 20)
     world.at(world.day(-9, 13), partial(book_for_lead, world, start))
-    world.at(world.ago(minutes=8), partial(book_now, world))
+    world.at(world.ago(minutes=8), partial(book_now, world), recent=True)
 
 
 def saturday(world: World, week: int) -> date:

@@ -82,7 +82,7 @@ def plan(world: World) -> None:
         world.people[key] = person
         hour, minute = 10 + world.random.randrange(9), world.random.randrange(60)
         if days == 1:  # whoever books just now has registered just now
-            world.at(world.ago(minutes=30), partial(add_account, world, person))
+            world.at(world.ago(minutes=30), partial(add_account, world, person), recent=True)
         else:
             world.at(world.day(-days, hour, minute), partial(add_account, world, person))
     name, email, phone, origin, topic = WITHOUT_ACCOUNT

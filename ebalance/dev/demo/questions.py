@@ -52,6 +52,7 @@ def ask(
     channel: str = "web",
     email: str | None = None,
     publish: bool = False,
+    recent: bool = False,
 ) -> None:
     """Plan a question and the steps after it, each some hours after the submission."""
 
@@ -63,13 +64,14 @@ def ask(
             trigger_flags=flags,
             publish_allowed=publish,
             safety_confirmed=channel == "web",
-            anonymous_id=world.browser(),
+            anonymous_id=world.browser("bot" if channel == "telegram" else "web"),
             clock=world.clock,
         )
         for hours, step in steps:
-            world.at(when + timedelta(hours=hours), partial(step, world, question))
+            after = when + timedelta(hours=hours)
+            world.at(after, partial(step, world, question), recent=recent)
 
-    world.at(when, submit)
+    world.at(when, submit, recent=recent)
 
 
 def approve(world: World, question: AnonymousQuestion) -> None:
@@ -153,12 +155,13 @@ def plan_decided(world: World) -> None:
 
 def plan_queue(world: World) -> None:
     """What waits now: fresh questions, an overdue one, crises in time and overdue."""
+    wait = partial(ask, world, recent=True)
     for number, text in enumerate(texts.PENDING):
-        ask(world, world.ago(hours=1.4 + 5 * number), text, publish=number % 2 == 0)
-    ask(world, world.ago(hours=39), texts.OVERDUE)
-    ask(world, world.ago(hours=16), texts.WITH_CONTACT, flags=("pii",), channel="telegram")
-    ask(world, world.ago(hours=6.2), texts.CRISIS[0], flags=("crisis",))
-    ask(world, world.ago(hours=1.1), texts.CRISIS[1], (0.4, escalate_as("crisis")))
+        wait(world.ago(hours=1.4 + 5 * number), text, publish=number % 2 == 0)
+    wait(world.ago(hours=39), texts.OVERDUE)
+    wait(world.ago(hours=16), texts.WITH_CONTACT, flags=("pii",), channel="telegram")
+    wait(world.ago(hours=6.2), texts.CRISIS[0], flags=("crisis",))
+    wait(world.ago(hours=1.1), texts.CRISIS[1], (0.4, escalate_as("crisis")))
 
 
 # -- reviews and diaries --------------------------------------------------------------------------

@@ -61,10 +61,12 @@ class World:
         self.now = self.time = now
         self.zone = ZoneInfo(read_zone())
         self.today = now.astimezone(self.zone).date()
-        self.random = random.Random(SEED)
+        self.midnight = self.on(self.today, 0)
+        self._planned, self._recent = random.Random(SEED), random.Random(SEED + 1)
+        self.random = self._planned
         self.people: dict[str, Person] = {}
         self.services: dict[str, Service] = {}
-        self._actions: list[tuple[datetime, int, Callable[[], object]]] = []
+        self._actions: list[tuple[datetime, int, bool, Callable[[], object]]] = []
         self._numbers = count()
         self._stamps: dict[tuple[type[models.Model], str], dict[UUID | str, datetime]] = (
             defaultdict(dict)
@@ -106,16 +108,20 @@ class World:
 
     # -- actions ----------------------------------------------------------------------------------
 
-    def at(self, when: datetime, action: Callable[[], object]) -> None:
-        """Plan an action. What lies after now never happens."""
-        if when <= self.now:
-            heapq.heappush(self._actions, (when, next(self._numbers), action))
+    def at(self, when: datetime, action: Callable[[], object], *, recent: bool = False) -> None:
+        """Plan an action, before today. What would lie later never happens.
+
+        With ``recent`` the time is relative to now, and may be today. Such actions have random
+        numbers of their own: the others must not depend on the time of the day.
+        """
+        if when <= (self.now if recent else self.midnight):
+            heapq.heappush(self._actions, (when, next(self._numbers), recent, action))
 
     def run(self) -> None:
         """Carry out all planned actions, and those that they plan."""
         while self._actions:
-            when, _number, action = heapq.heappop(self._actions)
-            self.time = when
+            self.time, _number, recent, action = heapq.heappop(self._actions)
+            self.random = self._recent if recent else self._planned
             action()
             self._mark()
         self._write_stamps()
@@ -127,8 +133,8 @@ class World:
     def uuid(self) -> UUID:
         return UUID(int=self.random.getrandbits(128), version=4)
 
-    def browser(self) -> str:
-        return f"web-{self.random.getrandbits(64):016x}"
+    def browser(self, kind: str = "web") -> str:
+        return f"{kind}-{self.random.getrandbits(64):016x}"
 
     # -- times that the database fills ------------------------------------------------------------
 
