@@ -130,7 +130,7 @@ def add_account(world: World, person: Person) -> None:
     user.user_roles.create(role_id="client")
     person.user = world.stamp(user)
     source = "web" if person.email or person.phone else "telegram"
-    mailing = [] if person.entry_point == "direct" else ["communications"]
+    mailing = ["communications"] if person.entry_point in ("seo", "ads") else []
     for consent in ("personal_data", *mailing):
         grant_consent(
             consent_type=consent,

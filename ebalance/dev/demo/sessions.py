@@ -26,6 +26,7 @@ SERIES: dict[str, tuple[int, str, list[int]]] = {
     "svetlana": (17, "deposit", [-17, -12]),
     "viktor": (14, "full", [-38]),
 }
+MONTH = -21  # the working day before the last four weeks
 # (key, day): what happened instead of an attended session, and its arguments
 INSTEAD: dict[tuple[str, int], tuple[str, dict]] = {
     ("maria", -9): ("canceled", {"by": "client", "reason": None, "hours": 50, "refund": "paid"}),
@@ -63,7 +64,8 @@ def plan(world: World) -> None:
 def book_next(world: World, key: str, day: int, start: datetime, payment: str) -> None:
     """Book the next session from the cabinet, a week before it, and pay for it."""
     person = world.people[key]
-    open_cabinet(world, person)
+    if day > MONTH:
+        open_cabinet(world, person)
     appointment = book(world, person, "individual", start)
     money.pay(world, appointment, "full" if payment == "full" else "deposit")
     kind, values = INSTEAD.get((key, day), ("attended", {}))
