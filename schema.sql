@@ -127,6 +127,24 @@ END $$;
 
 
 --
+-- Name: appointments_outcome_corrected_only(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.appointments_outcome_corrected_only() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ BEGIN
+    -- By a CHECK, a completed session is attended or not.
+    IF (OLD.status = 'completed' AND NEW.status = 'completed'
+        AND NEW.outcome_recorded_at = OLD.outcome_recorded_at
+        AND public.fact_clock() <= OLD.outcome_recorded_at + interval '30 days') IS NOT TRUE THEN
+        PERFORM public.raise_refusal('appointments_outcome_corrected_only', TG_TABLE_NAME, 'outcome', 'An outcome is corrected only between attended and no show, within 30 days');
+    END IF;
+    RETURN NULL;
+END $$;
+
+
+--
 -- Name: appointments_paid_has_money(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1503,6 +1521,52 @@ CREATE FUNCTION public.payments_fit_price() RETURNS trigger
         PERFORM public.raise_refusal('payments_fit_price', TG_TABLE_NAME, 'amount', 'A deposit is the deposit agreed, a full payment at most the price');
     END IF;
     RETURN NULL;
+END $$;
+
+
+--
+-- Name: payments_manual_within_price(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.payments_manual_within_price() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ DECLARE
+    first uuid;
+    chain uuid[];
+    price bigint;
+    held bigint;
+BEGIN
+    WITH RECURSIVE earlier AS (
+        SELECT a.id, a.rescheduled_from_id FROM public.appointments a
+        WHERE a.id = NEW.appointment_id
+        UNION
+        SELECT a.id, a.rescheduled_from_id
+        FROM public.appointments a JOIN earlier ON a.id = earlier.rescheduled_from_id)
+    SELECT earlier.id INTO first FROM earlier
+    ORDER BY earlier.rescheduled_from_id IS NOT NULL, earlier.id LIMIT 1;
+    UPDATE public.appointments SET status = status WHERE id = first;
+    -- The request again, which ON CONFLICT leaves out or the key refuses.
+    IF EXISTS (SELECT FROM public.payments p WHERE p.idempotency_key = NEW.idempotency_key) THEN
+        RETURN NEW;
+    END IF;
+    WITH RECURSIVE later AS (
+        SELECT a.id FROM public.appointments a WHERE a.id = first
+        UNION
+        SELECT a.id FROM public.appointments a JOIN later ON a.rescheduled_from_id = later.id)
+    SELECT array_agg(later.id) INTO chain FROM later;
+    PERFORM FROM public.payments p WHERE p.appointment_id = ANY (chain)
+    ORDER BY p.id FOR NO KEY UPDATE;
+    SELECT min(a.price_amount) INTO price FROM public.appointments a WHERE a.id = ANY (chain);
+    SELECT coalesce(sum(p.amount), 0) - coalesce(sum(
+        (SELECT sum(r.amount) FROM public.refunds r
+         WHERE r.payment_id = p.id AND r.status <> 'failed')), 0)
+    INTO held
+    FROM public.payments p WHERE p.appointment_id = ANY (chain) AND p.status = 'succeeded';
+    IF held + NEW.amount > price THEN
+        PERFORM public.raise_refusal('payments_manual_within_price', TG_TABLE_NAME, 'amount', 'Money taken by staff is, with all that is held for the session, at most its price');
+    END IF;
+    RETURN NEW;
 END $$;
 
 
@@ -6518,7 +6582,7 @@ COMMENT ON COLUMN public.system_settings.updated_at IS 'P0 · when the row was l
 -- Name: metric_periods; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_periods WITH (security_invoker='false') AS
+CREATE VIEW public.metric_periods WITH (security_barrier='true') AS
  WITH practice AS (
          SELECT COALESCE(( SELECT (system_settings.value #>> '{}'::text[])
                    FROM public.system_settings
@@ -6605,6 +6669,9 @@ CREATE TABLE public.payments (
     failure_category text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     confirmed_at timestamp with time zone,
+    method text,
+    receipt_status text,
+    recorded_by_user_id uuid,
     CONSTRAINT payments_amount_in_range CHECK ((amount >= 1)),
     CONSTRAINT payments_confirmed_at_with_status CHECK ((((status = 'succeeded'::text) AND (confirmed_at IS NOT NULL)) OR ((NOT (status = 'succeeded'::text)) AND (confirmed_at IS NULL)))),
     CONSTRAINT payments_currency_in_set CHECK ((currency = 'RUB'::text)),
@@ -6612,12 +6679,16 @@ CREATE TABLE public.payments (
     CONSTRAINT payments_failure_category_when_over CHECK (((failure_category IS NULL) OR (status = ANY (ARRAY['failed'::text, 'canceled'::text])))),
     CONSTRAINT payments_idempotency_key_has_length CHECK ((length(idempotency_key) <= 64)),
     CONSTRAINT payments_idempotency_key_is_external_id CHECK ((idempotency_key ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
-    CONSTRAINT payments_provider_in_set CHECK ((provider = 'yookassa'::text)),
+    CONSTRAINT payments_manual_has_method CHECK (((NOT (provider = 'manual'::text)) OR (method IS NOT NULL))),
+    CONSTRAINT payments_method_in_set CHECK ((method = ANY (ARRAY['card'::text, 'sbp'::text, 'wallet'::text, 'transfer'::text, 'cash'::text]))),
+    CONSTRAINT payments_provider_in_set CHECK ((provider = ANY (ARRAY['yookassa'::text, 'manual'::text]))),
     CONSTRAINT payments_provider_payment_id_has_length CHECK ((length(provider_payment_id) <= 64)),
     CONSTRAINT payments_provider_payment_id_is_external_id CHECK ((provider_payment_id ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
     CONSTRAINT payments_purpose_in_set CHECK ((purpose = ANY (ARRAY['deposit'::text, 'full'::text]))),
+    CONSTRAINT payments_receipt_status_in_set CHECK ((receipt_status = ANY (ARRAY['pending'::text, 'canceled'::text, 'succeeded'::text]))),
+    CONSTRAINT payments_recorder_with_manual CHECK ((((provider = 'manual'::text) AND (recorded_by_user_id IS NOT NULL)) OR ((NOT (provider = 'manual'::text)) AND (recorded_by_user_id IS NULL)))),
     CONSTRAINT payments_status_in_set CHECK ((status = ANY (ARRAY['pending'::text, 'succeeded'::text, 'canceled'::text, 'failed'::text]))),
-    CONSTRAINT payments_succeeded_has_provider_id CHECK (((NOT (status = 'succeeded'::text)) OR (provider_payment_id IS NOT NULL))),
+    CONSTRAINT payments_succeeded_has_provider_id CHECK (((NOT ((provider = 'yookassa'::text) AND (status = 'succeeded'::text))) OR (provider_payment_id IS NOT NULL))),
     CONSTRAINT payments_times_finite CHECK ((public.is_finite(created_at) AND public.is_finite(confirmed_at)))
 );
 
@@ -6626,7 +6697,7 @@ CREATE TABLE public.payments (
 -- Name: TABLE payments; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TABLE public.payments IS 'Payments with the provider';
+COMMENT ON TABLE public.payments IS 'Payments, with the provider or taken by staff';
 
 
 --
@@ -6714,10 +6785,31 @@ COMMENT ON COLUMN public.payments.confirmed_at IS 'P0 · when it succeeded, UTC'
 
 
 --
+-- Name: COLUMN payments.method; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.method IS 'P0 · how it was paid';
+
+
+--
+-- Name: COLUMN payments.receipt_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.receipt_status IS 'P0 · tax receipt (54-ФЗ), as the provider reports it';
+
+
+--
+-- Name: COLUMN payments.recorded_by_user_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payments.recorded_by_user_id IS 'P0 · colleague who took the money';
+
+
+--
 -- Name: metric_booking_funnel; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_booking_funnel WITH (security_invoker='false') AS
+CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -6982,7 +7074,7 @@ COMMENT ON COLUMN public.metric_booking_funnel.confirmed IS 'P0 · of them have 
 -- Name: metric_interactives; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_interactives WITH (security_invoker='false') AS
+CREATE VIEW public.metric_interactives WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7304,7 +7396,7 @@ COMMENT ON COLUMN public.ugc_moderation_actions.created_at IS 'P0 · when the ro
 -- Name: metric_moderation; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_moderation WITH (security_invoker='false') AS
+CREATE VIEW public.metric_moderation WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7495,7 +7587,7 @@ COMMENT ON COLUMN public.metric_moderation.answer_mean_hours IS 'P0 · mean unti
 -- Name: metric_no_show; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_no_show WITH (security_invoker='false') AS
+CREATE VIEW public.metric_no_show WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7563,7 +7655,7 @@ COMMENT ON COLUMN public.metric_no_show.unrecorded IS 'P0 · sessions over witho
 -- Name: metric_no_slots; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_no_slots WITH (security_invoker='false') AS
+CREATE VIEW public.metric_no_slots WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7631,7 +7723,7 @@ COMMENT ON COLUMN public.metric_no_slots.waitlist IS 'P0 · requests for the wai
 -- Name: metric_payments; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_payments WITH (security_invoker='false') AS
+CREATE VIEW public.metric_payments WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7702,7 +7794,7 @@ COMMENT ON COLUMN public.metric_payments.payments IS 'P0 · payments';
 -- Name: metric_retention; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_retention WITH (security_invoker='false') AS
+CREATE VIEW public.metric_retention WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -7952,7 +8044,7 @@ COMMENT ON COLUMN public.refunds.recorded_by_user_id IS 'P0 · colleague who rec
 -- Name: metric_revenue; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_revenue WITH (security_invoker='false') AS
+CREATE VIEW public.metric_revenue WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -8067,7 +8159,7 @@ COMMENT ON COLUMN public.metric_revenue.previous_net IS 'P0 · net of the period
 -- Name: metric_telegram; Type: VIEW; Schema: public; Owner: -
 --
 
-CREATE VIEW public.metric_telegram WITH (security_invoker='false') AS
+CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
  SELECT chosen.period,
     chosen.first_day,
     chosen.last_day,
@@ -8505,6 +8597,7 @@ CREATE TABLE public.payment_webhook_events (
     attempts integer DEFAULT 0 NOT NULL,
     next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
     last_error text,
+    receipt_status text,
     CONSTRAINT payment_webhook_events_amount_not_negative CHECK (((amount IS NULL) OR ((amount >= (0)::numeric) AND (amount < ('10000000000'::bigint)::numeric)))),
     CONSTRAINT payment_webhook_events_attempts_in_range CHECK ((attempts >= 0)),
     CONSTRAINT payment_webhook_events_currency_has_length CHECK ((length(currency) <= 60)),
@@ -8517,6 +8610,7 @@ CREATE TABLE public.payment_webhook_events (
     CONSTRAINT payment_webhook_events_provider_in_set CHECK ((provider = 'yookassa'::text)),
     CONSTRAINT payment_webhook_events_provider_payment_id_has_length CHECK ((length(provider_payment_id) <= 64)),
     CONSTRAINT payment_webhook_events_provider_payment_id_is_external_id CHECK ((provider_payment_id ~ '^(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_.:~-]*$'::text)),
+    CONSTRAINT payment_webhook_events_receipt_status_in_set CHECK ((receipt_status = ANY (ARRAY['pending'::text, 'canceled'::text, 'succeeded'::text]))),
     CONSTRAINT payment_webhook_events_times_finite CHECK ((public.is_finite(received_at) AND public.is_finite(processed_at) AND public.is_finite(next_attempt_at)))
 );
 
@@ -8610,6 +8704,13 @@ COMMENT ON COLUMN public.payment_webhook_events.next_attempt_at IS 'P0 · not to
 --
 
 COMMENT ON COLUMN public.payment_webhook_events.last_error IS 'P0 · last failure';
+
+
+--
+-- Name: COLUMN payment_webhook_events.receipt_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.payment_webhook_events.receipt_status IS 'P0 · status of the tax receipt in the notification';
 
 
 --
@@ -11901,6 +12002,20 @@ COMMENT ON INDEX public.payments_by_appointment IS 'what was paid for it';
 
 
 --
+-- Name: payments_by_recorder; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX payments_by_recorder ON public.payments USING btree (recorded_by_user_id);
+
+
+--
+-- Name: INDEX payments_by_recorder; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON INDEX public.payments_by_recorder IS 'the delete check';
+
+
+--
 -- Name: payments_by_success; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -11915,10 +12030,10 @@ COMMENT ON INDEX public.payments_by_success IS 'metrics: GMV and AOV of a period
 
 
 --
--- Name: payments_one_success_per_purpose; Type: INDEX; Schema: public; Owner: -
+-- Name: payments_one_yookassa_success_per_purpose; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE UNIQUE INDEX payments_one_success_per_purpose ON public.payments USING btree (appointment_id, purpose) WHERE (status = 'succeeded'::text);
+CREATE UNIQUE INDEX payments_one_yookassa_success_per_purpose ON public.payments USING btree (appointment_id, purpose) WHERE ((provider = 'yookassa'::text) AND (status = 'succeeded'::text));
 
 
 --
@@ -12731,6 +12846,20 @@ CREATE TRIGGER appointments_origin_stays BEFORE UPDATE ON public.appointments FO
 --
 
 COMMENT ON TRIGGER appointments_origin_stays ON public.appointments IS '59b1e6036572a82f7c096a71287d6c2f5e5f8ca2';
+
+
+--
+-- Name: appointments appointments_outcome_corrected_only; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER appointments_outcome_corrected_only AFTER UPDATE OF outcome, outcome_reason_category, outcome_recorded_at, outcome_recorded_by_role ON public.appointments FOR EACH ROW WHEN (((old.outcome IS NOT NULL) AND ((old.outcome IS DISTINCT FROM new.outcome) OR ((old.status = 'completed'::text) AND ((old.outcome IS DISTINCT FROM new.outcome) OR (old.outcome_reason_category IS DISTINCT FROM new.outcome_reason_category) OR (old.outcome_recorded_at IS DISTINCT FROM new.outcome_recorded_at) OR (old.outcome_recorded_by_role IS DISTINCT FROM new.outcome_recorded_by_role)))))) EXECUTE FUNCTION public.appointments_outcome_corrected_only();
+
+
+--
+-- Name: TRIGGER appointments_outcome_corrected_only ON appointments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER appointments_outcome_corrected_only ON public.appointments IS 'dd6d407e22363f87376c461e851fe258f91d360c';
 
 
 --
@@ -15296,6 +15425,20 @@ COMMENT ON TRIGGER payments_created_at_not_ahead ON public.payments IS '5adf5ed5
 
 
 --
+-- Name: payments payments_delete_audited; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER payments_delete_audited AFTER DELETE ON public.payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.provider = 'manual'::text)) EXECUTE FUNCTION public.audit_change('manual_payment_deleted', 'id', 'appointment_id', 'provider', 'method', 'recorded_by_user_id', 'receipt_status', 'provider_payment_id', 'idempotency_key', 'purpose', 'amount', 'currency', 'status', 'failure_category', 'created_at', 'confirmed_at');
+
+
+--
+-- Name: TRIGGER payments_delete_audited ON payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payments_delete_audited ON public.payments IS '38f6bdaadf5c98784f66bae7f0392aef08a59fe2';
+
+
+--
 -- Name: payments payments_fit_price; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -15324,6 +15467,62 @@ COMMENT ON TRIGGER payments_id_stays ON public.payments IS '98202c0e0b6b3ade8d18
 
 
 --
+-- Name: payments payments_insert_audited; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER payments_insert_audited AFTER INSERT ON public.payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.provider = 'manual'::text)) EXECUTE FUNCTION public.audit_change('manual_payment_recorded', 'id', 'appointment_id', 'amount', 'method', 'recorded_by_user_id');
+
+
+--
+-- Name: TRIGGER payments_insert_audited ON payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payments_insert_audited ON public.payments IS '9c33b3b2aa103444bc377fa3c144ed01ceabf4ae';
+
+
+--
+-- Name: payments payments_manual_within_price; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payments_manual_within_price BEFORE INSERT ON public.payments FOR EACH ROW WHEN ((new.provider = 'manual'::text)) EXECUTE FUNCTION public.payments_manual_within_price();
+
+
+--
+-- Name: TRIGGER payments_manual_within_price ON payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payments_manual_within_price ON public.payments IS 'f25ddc312255d7b89e43d7763284788a273ec18c';
+
+
+--
+-- Name: payments payments_method_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payments_method_stays BEFORE UPDATE ON public.payments FOR EACH ROW WHEN (((old.method IS DISTINCT FROM new.method) AND (old.method IS NOT NULL))) EXECUTE FUNCTION public.refuse('payments_method_stays', 'method', 'How a payment was made, once known, does not change');
+
+
+--
+-- Name: TRIGGER payments_method_stays ON payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payments_method_stays ON public.payments IS 'b4d5a7cfc2d228bde708f05911a15bdb9c4c5339';
+
+
+--
+-- Name: payments payments_no_truncate; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payments_no_truncate BEFORE TRUNCATE ON public.payments FOR EACH STATEMENT EXECUTE FUNCTION public.refuse('payments_no_truncate', 'id', 'This table cannot be emptied');
+
+
+--
+-- Name: TRIGGER payments_no_truncate ON payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payments_no_truncate ON public.payments IS 'ea0084d951aca8883173c6ddfba365086cc249af';
+
+
+--
 -- Name: payments payments_provider_id_stays; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -15335,6 +15534,34 @@ CREATE TRIGGER payments_provider_id_stays BEFORE UPDATE ON public.payments FOR E
 --
 
 COMMENT ON TRIGGER payments_provider_id_stays ON public.payments IS '18621818c83c9ca5a9629d012c3dfc1bba05762b';
+
+
+--
+-- Name: payments payments_receipt_moves_forward; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payments_receipt_moves_forward BEFORE UPDATE OF receipt_status ON public.payments FOR EACH ROW WHEN ((COALESCE(array_position(ARRAY['pending'::text, 'canceled'::text, 'succeeded'::text], new.receipt_status), 0) < array_position(ARRAY['pending'::text, 'canceled'::text, 'succeeded'::text], old.receipt_status))) EXECUTE FUNCTION public.refuse('payments_receipt_moves_forward', 'receipt_status', 'The status of a tax receipt only moves forward');
+
+
+--
+-- Name: TRIGGER payments_receipt_moves_forward ON payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payments_receipt_moves_forward ON public.payments IS '3a80c498b3964a568b0dcd32e0f0ddba7f9377ff';
+
+
+--
+-- Name: payments payments_recorder_stays; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER payments_recorder_stays BEFORE UPDATE ON public.payments FOR EACH ROW WHEN (((old.provider IS DISTINCT FROM new.provider) OR (old.recorded_by_user_id IS DISTINCT FROM new.recorded_by_user_id))) EXECUTE FUNCTION public.refuse('payments_recorder_stays', 'provider', 'Provider and recorder of a payment never change');
+
+
+--
+-- Name: TRIGGER payments_recorder_stays ON payments; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER payments_recorder_stays ON public.payments IS '3a517b226f520cff9ab9bb384bd9cc1f247d1e87';
 
 
 --
@@ -15355,14 +15582,18 @@ COMMENT ON TRIGGER payments_request_stays ON public.payments IS '5ec03d27899cd05
 -- Name: payments payments_status_initial; Type: TRIGGER; Schema: public; Owner: -
 --
 
-CREATE TRIGGER payments_status_initial AFTER INSERT ON public.payments FOR EACH ROW WHEN ((new.status <> 'pending'::text)) EXECUTE FUNCTION public.refuse('payments_status_initial', 'status', 'A new record cannot start in this status');
+CREATE TRIGGER payments_status_initial AFTER INSERT ON public.payments FOR EACH ROW WHEN ((new.status <>
+        CASE new.provider
+            WHEN 'manual'::text THEN 'succeeded'::text
+            ELSE 'pending'::text
+        END)) EXECUTE FUNCTION public.refuse('payments_status_initial', 'status', 'A payment starts pending, one taken by staff starts succeeded');
 
 
 --
 -- Name: TRIGGER payments_status_initial ON payments; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON TRIGGER payments_status_initial ON public.payments IS 'ff8559c8a9a13e72206a53508fabaf7d4d581d01';
+COMMENT ON TRIGGER payments_status_initial ON public.payments IS '0e898fc71792ecdb3aca6a9115583ceeb75420f5';
 
 
 --
@@ -17533,6 +17764,14 @@ ALTER TABLE ONLY public.message_template_versions
 
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_appointment_id_fk FOREIGN KEY (appointment_id) REFERENCES public.appointments(id) ON DELETE RESTRICT DEFERRABLE;
+
+
+--
+-- Name: payments payments_recorded_by_user_id_fk; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_recorded_by_user_id_fk FOREIGN KEY (recorded_by_user_id) REFERENCES public.users(id) ON DELETE RESTRICT DEFERRABLE;
 
 
 --

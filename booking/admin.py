@@ -17,25 +17,26 @@ from .models import (
     Appointment,
     AvailabilitySlot,
     IntakeForm,
-    Payment,
-    PaymentWebhookEvent,
-    Refund,
     ScheduleException,
     ScheduleRule,
     Service,
     WaitlistRequest,
 )
+from .money_admin import MoneyDialog, PaymentInline
 from .services import (
     block_slot,
     book_appointment,
     cancel_appointment,
     close_waitlist_request,
     confirm_appointment,
+    correct_outcome,
     mark_waitlist_request_contacted,
+    record_manual_payment,
     record_outcome,
     reschedule_appointment,
     unblock_slot,
 )
+from .services.staff_bookings import USUAL_HOLD
 
 SLOTS_SHOWN = 200  # in the dialog that moves a session
 
@@ -43,6 +44,14 @@ SLOTS_SHOWN = 200  # in the dialog that moves a session
 class ReasonDialog(Dialog):
     shown_at = "reason_category"
     reason_category = choice(_("Reason"), Appointment.OutcomeReason.choices, required=False)
+
+
+class CorrectionDialog(ReasonDialog):
+    outcome = choice(
+        _("What happened"),
+        [("attended", _("took place")), ("no_show", _("the client did not come"))],
+    )
+    field_order = ("outcome", "reason_category")
 
 
 class RescheduleDialog(Dialog):
@@ -82,12 +91,6 @@ def slot_choice(slot: AvailabilitySlot) -> tuple[str, str]:
 
 class ScheduleRuleInline(TabularInline):
     model = ScheduleRule
-
-
-class PaymentInline(ReadOnly, TabularInline):
-    model = Payment
-    show_title = True
-    fields = ("purpose", "amount", "status", "failure_category", "created_at", "confirmed_at")
 
 
 class IntakeFormInline(ReadOnly, TabularInline):
@@ -209,7 +212,10 @@ class AppointmentAdmin(ServiceActionAdmin):
         "canceled_at",
     )
     # The fields of a new appointment. book_appointment() sets the others.
-    booked_with = ("service", "client", "lead", "start_at_utc", "timezone", "format", "topic")
+    booked_with = (
+        *("service", "client", "lead", "start_at_utc", "timezone", "format", "topic"),
+        "hold_expires_at",
+    )
     settled_fields = (
         "service",
         "start_at_utc",
@@ -219,19 +225,31 @@ class AppointmentAdmin(ServiceActionAdmin):
         "hold_expires_at",
     )
     actions_detail = (
+        "take_money",
         "confirm",
         "attended",
         "no_show",
+        "correct_outcome",
         "reschedule",
         "cancel_by_client",
         "cancel_by_provider",
     )
+    # A hold that ran out is canceled, and can still be paid.
     buttons = {
-        "pending_payment": ["cancel_by_client", "cancel_by_provider"],
-        "paid": ["confirm", "cancel_by_client", "cancel_by_provider"],
-        "confirmed": [name for name in actions_detail if name != "confirm"],
+        "pending_payment": ["take_money", "cancel_by_client", "cancel_by_provider"],
+        "paid": ["take_money", "confirm", "cancel_by_client", "cancel_by_provider"],
+        "confirmed": [n for n in actions_detail if n not in ("confirm", "correct_outcome")],
+        "completed": ["take_money", "correct_outcome"],
+        "canceled": ["take_money"],
     }
 
+    take_money = service_action(
+        "take_money",
+        _("Record a payment"),
+        record_manual_payment,
+        form=MoneyDialog,
+        permission="record_payment",
+    )
     confirm = service_action("confirm", _("Confirm"), confirm_appointment)
     attended = service_action(
         "attended",
@@ -243,6 +261,9 @@ class AppointmentAdmin(ServiceActionAdmin):
         _("The client did not come"),
         lambda row, **values: record_outcome(row, outcome="no_show", **values),
         form=ReasonDialog,
+    )
+    correct_outcome = service_action(
+        "correct_outcome", _("Correct the outcome"), correct_outcome, form=CorrectionDialog
     )
     reschedule = service_action(
         "reschedule", _("Move"), reschedule_appointment, form=RescheduleDialog
@@ -278,13 +299,19 @@ class AppointmentAdmin(ServiceActionAdmin):
         ),
     }
 
+    def has_record_payment_permission(self, request, object_id=None) -> bool:
+        return request.user.has_perm("booking.record_payment")
+
     def get_fieldsets(self, request, obj=None):
         if obj is None:
             return [(None, {"fields": self.booked_with})]
         return super().get_fieldsets(request, obj)
 
     def save_model(self, request, obj, form, change):
-        """Staff book any free start. It takes the available slot that contains it, if any."""
+        """Staff book any free start, which waits for its money until they choose, or for a day.
+
+        The session takes the available slot that contains its start, if any.
+        """
         if change:
             super().save_model(request, obj, form, change)
             return
@@ -298,38 +325,11 @@ class AppointmentAdmin(ServiceActionAdmin):
             format=obj.format,
             topic=obj.topic_id,
             override=True,
+            hold_until=obj.hold_expires_at or timezone.now() + USUAL_HOLD,
             actor=request.user,
         )
         obj.pk = booked.pk
         obj.refresh_from_db()
-
-
-@admin.register(Payment)
-class PaymentAdmin(ReadOnly, ModelAdmin):
-    list_display = ("appointment", "purpose", "amount", "status", "created_at", "confirmed_at")
-    list_filter = ("status", "purpose", "failure_category", "created_at")
-    search_fields = ("idempotency_key", "provider_payment_id")
-
-
-@admin.register(Refund)
-class RefundAdmin(ReadOnly, ModelAdmin):
-    list_display = ("payment", "amount", "reason", "status", "requested_at", "succeeded_at")
-    list_filter = ("status", "reason", "requested_at")
-    search_fields = ("provider_refund_id", "payment__provider_payment_id")
-
-
-@admin.register(PaymentWebhookEvent)
-class PaymentWebhookEventAdmin(ReadOnly, ModelAdmin):
-    list_display = (
-        "event_type",
-        "provider_payment_id",
-        "received_at",
-        "processed_at",
-        "attempts",
-        "last_error",
-    )
-    list_filter = ("last_error", "received_at")
-    search_fields = ("provider_payment_id", "provider_event_id", "event_type")
 
 
 @admin.register(IntakeForm)

@@ -58,6 +58,20 @@ class ServiceUnavailable(Refused):
     sentence_template = _("This service cannot be booked at the moment.")
 
 
+class PersonAmbiguous(Refused):
+    """Several people match: ``count``. Staff choose one, or give another contact."""
+
+    code = "person_ambiguous"
+    sentence_template = _("Several people match. Please choose one of them.")
+
+
+class PersonUnknown(Refused):
+    """No account has this name, and a new one needs a contact."""
+
+    code = "person_unknown"
+    sentence_template = _("Nobody has this name yet. Please give a phone number or an e-mail too.")
+
+
 class ClientUnavailable(Refused):
     """The client is blocked or deleted."""
 
@@ -100,6 +114,13 @@ class OutcomeTooEarly(Refused):
     sentence_template = _("The outcome can be recorded once the session has begun.")
 
 
+class CorrectionTooLate(Refused):
+    """The outcome was recorded more than 30 days ago."""
+
+    code = "correction_too_late"
+    sentence_template = _("An outcome can be corrected for 30 days after it was recorded.")
+
+
 class NotPaid(TransitionRefused):
     """An appointment is confirmed only once its deposit or price is paid."""
 
@@ -112,6 +133,20 @@ class NothingToPay(Refused):
 
     code = "nothing_to_pay"
     sentence_template = _("There is nothing to pay here.")
+
+
+class Overpayment(Refused):
+    """More than the ``left`` roubles of the price that are not paid yet."""
+
+    code = "overpayment"
+    sentence_template = _("This is more than is left to pay: %(left)s roubles.")
+
+
+class RefundTooLarge(Refused):
+    """More than what is left of the payment."""
+
+    code = "refund_too_large"
+    sentence_template = _("This is more than is left of the payment.")
 
 
 class PaymentInProgress(Refused):

@@ -10,6 +10,8 @@ NONE: frozenset[str] = frozenset()
 SECTIONS = {
     "schedule": (FULL, NONE),
     "services": (READ, NONE),
+    # Services of booking record it. The assistant sees those of the day (booking/money_admin.py).
+    "money": (READ | {"record"}, NONE),
     "content": (READ, FULL),
     "crm": (FULL, NONE),
     "moderation": (FULL - {"delete"}, NONE),
@@ -28,6 +30,8 @@ MODEL_SECTIONS = {
     "booking.appointment": "schedule",
     "booking.waitlistrequest": "schedule",
     "booking.service": "services",
+    "booking.payment": "money",
+    "booking.refund": "money",
     "ugc.anonymousquestion": "moderation",
     "ugc.moderationaction": "moderation",
     "ugc.moderationtotal": "moderation",

@@ -192,6 +192,55 @@ def test_session_is_not_paid_with_money_that_is_being_refunded(
     )
 
 
+MANUAL = (
+    "INSERT INTO payments (appointment_id, provider, method, recorded_by_user_id, "
+    "idempotency_key, purpose, amount, status, confirmed_at) "
+    "SELECT a.id, 'manual', 'cash', a.client_user_id, 'manual-' || gen_random_uuid(), 'full', "
+    "2000, 'succeeded', now() FROM appointments a WHERE a.id = %s"
+)
+SUCCEED = "UPDATE payments SET status = 'succeeded', confirmed_at = now() WHERE id = %s"
+SUM = "SELECT sum(amount) FROM payments WHERE appointment_id = %s AND status = 'succeeded'"
+
+
+def pending_rest(connection: psycopg.Connection, hold: UUID) -> UUID:
+    return one(
+        connection,
+        "INSERT INTO payments (appointment_id, idempotency_key, provider_payment_id, purpose, "
+        "amount) VALUES (%s, %s, %s, 'full', 2000) RETURNING id",
+        hold,
+        f"pay-{uuid4()}",
+        f"provider-{uuid4()}",
+    )
+
+
+def test_concurrent_manual_payments_are_at_most_the_price(
+    module_database: Database, connection: psycopg.Connection, level: str
+) -> None:
+    hold, _ = paid_hold(connection)
+    errors = race(module_database, level, (MANUAL, hold), (MANUAL, hold))
+    assert len(errors) == 1
+    assert one(connection, SUM, hold) == 3000
+
+
+def test_manual_payment_beside_a_success_is_at_most_the_price(
+    module_database: Database, connection: psycopg.Connection, level: str
+) -> None:
+    hold, _ = paid_hold(connection)
+    payment = pending_rest(connection, hold)
+    errors = race(module_database, level, (SUCCEED, payment), (MANUAL, hold))
+    assert len(errors) == 1
+    assert one(connection, SUM, hold) == 3000
+
+
+def test_success_after_a_manual_payment_is_a_fact(
+    module_database: Database, connection: psycopg.Connection, level: str
+) -> None:
+    hold, _ = paid_hold(connection)
+    payment = pending_rest(connection, hold)
+    assert race(module_database, level, (MANUAL, hold), (SUCCEED, payment)) == []
+    assert one(connection, SUM, hold) == 5000
+
+
 BOOK = """
 INSERT INTO appointments (service_id, client_user_id, start_at_utc, end_at_utc, timezone, format,
                           price_amount, hold_expires_at)

@@ -53,6 +53,7 @@ PROBLEM = SimpleNamespace(path="$.steps[0]", code="missing")
 DETAILS: dict[str, dict[str, Any]] = {
     "ConfigInvalid": {"problems": [PROBLEM]},
     "LogDamaged": {"seq": 7},
+    "Overpayment": {"left": 400},
     "NotReadyToPublish": {"offences": ["cta_missing"]},
     "ServiceIncomplete": {"offences": ["description_missing"]},
     "SigningKeyMissing": {"key": "k1"},

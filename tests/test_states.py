@@ -57,6 +57,7 @@ MOVES = {
 }
 # "A row may be inserted in any state its own checks allow, except":
 INITIAL = {
+    # Those taken by staff succeeded: tests/booking/test_manual_payments.py.
     "payments": {"pending"},
     "refunds": {"due", "succeeded"},
     "waitlist_requests": {"new"},

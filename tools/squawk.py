@@ -39,9 +39,10 @@ from ebalance.db.runner.releases import release_of  # noqa: E402
 
 SQUAWK = Path(sys.executable).with_name("squawk")
 # `migrate` sets limits for each step.
-CREATED = re.compile(r'CREATE TABLE "(\w+)"')
-CHANGED = re.compile(r'(?:TABLE|\bON) "(\w+)"')
 LIMITS = "SET lock_timeout = '1500ms';\nSET statement_timeout = '5s';\n"
+COMMIT = "COMMIT;\n"
+CREATED = re.compile(r'CREATE TABLE "(\w+)"')
+CHANGED = re.compile(r'(?:ALTER TABLE|INDEX "\w+" ON|TRIGGER \w+ .* ON) "?(\w+)"?')
 
 
 def unreleased() -> Iterator[tuple[str, list[Step] | None]]:
@@ -65,20 +66,23 @@ def unreleased() -> Iterator[tuple[str, list[Step] | None]]:
 
 
 def text_of(steps: list[Step]) -> str:
-    """The SQL of a migration with the transactions of ``migrate``. RunPython is left out."""
+    """The SQL of a migration with the transactions of ``migrate``. RunPython is left out.
+
+    ``migrate`` also divides the statements on a new table that refer to tables of clients.
+    squawk knows a new table in its own transaction only, so they are one transaction here.
+    """
     texts: list[str] = []
-    created: set[str] = set()
-    for step in filter(lambda step: step.sql, steps):
-        # squawk knows that a table is new only in the transaction that creates it. `migrate` adds
-        # its foreign keys to two stored tables in two transactions.
-        changed = CHANGED.findall(step.sql)
-        if changed and not step.is_concurrent and created.issuperset(changed):
-            texts[-1] = texts[-1].replace("COMMIT;\n", f"{step.sql};\nCOMMIT;\n")
-        elif step.is_concurrent:
+    new: set[str] = set()
+    for step in steps:
+        new |= set(CREATED.findall(step.sql))
+        if not step.sql:
+            continue
+        if step.is_concurrent:
             texts.append(f"{step.sql};\n")
+        elif texts and set(CHANGED.findall(step.sql)) <= new and texts[-1].endswith(COMMIT):
+            texts[-1] = f"{texts[-1].removesuffix(COMMIT)}{step.sql};\n{COMMIT}"
         else:
-            texts.append(f"BEGIN;\n{step.sql};\nCOMMIT;\n")
-        created = {*CREATED.findall(texts[-1])}
+            texts.append(f"BEGIN;\n{step.sql};\n{COMMIT}")
     return "\n".join([LIMITS, *texts]) if texts else ""
 
 

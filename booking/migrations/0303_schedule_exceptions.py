@@ -30,7 +30,7 @@ BOOKABLE_SLOTS = (SQL / "0303_bookable_slots.sql").read_text(encoding="utf-8")
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("booking", "0301_booking"),
+        ("booking", "0302_manual_payments"),
         ("identity", "0001_identity"),
     ]
 

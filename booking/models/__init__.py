@@ -11,11 +11,12 @@ from .metric_views import (
     RetentionMetric,
     RevenueMetric,
 )
-from .payments import Payment, PaymentWebhookEvent
+from .payments import Payment, ReceiptStatus
 from .refunds import Refund
 from .requests import IntakeForm, WaitlistRequest
 from .schedule import AvailabilitySlot, ScheduleRule
 from .services import Service
+from .webhook_events import PaymentWebhookEvent
 
 __all__ = [
     "Appointment",
@@ -28,6 +29,7 @@ __all__ = [
     "Payment",
     "PaymentWebhookEvent",
     "PaymentsMetric",
+    "ReceiptStatus",
     "Refund",
     "RetentionMetric",
     "RevenueMetric",

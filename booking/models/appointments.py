@@ -24,17 +24,11 @@ from ebalance.db.schema.retention import kept
 from ebalance.db.sets import EntryPoint
 from ebalance.db.times import FactTime, PlannedTime
 
+from .outcomes import OUTCOME, corrected_outcome
 from .paid_sessions import paid_session_rules
 from .schedule import AvailabilitySlot
 from .services import Service
 from .times import BLOCKING, session_times
-
-OUTCOME = (
-    "outcome",
-    "outcome_reason_category",
-    "outcome_recorded_at",
-    "outcome_recorded_by_role",
-)
 
 
 class Appointment(Entity):
@@ -367,6 +361,7 @@ BEGIN
 END""",
             ),
             *paid_session_rules(),
+            corrected_outcome(),
             triggers.frozen(
                 "appointments",
                 "agreed_price_stays",

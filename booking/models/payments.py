@@ -1,4 +1,4 @@
-"""Payments, and the deliveries of the payment provider."""
+"""Payments, with the provider or taken by staff."""
 
 from typing import ClassVar
 
@@ -8,28 +8,48 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, pgettext_lazy
 
-from ebalance.db import lengths, rules, triggers
+from ebalance.db import auditing, lengths, rules, triggers
 from ebalance.db.fields import (
     ClosedSet,
     Entity,
     ExternalId,
     RestrictForeignKey,
-    SingleLineTextField,
     created_at,
 )
-from ebalance.db.schema.classification import ACCOUNTING, of_person, p0
-from ebalance.db.schema.retention import kept, purged
-from ebalance.db.times import FactTime, PlannedTime, now_default
+from ebalance.db.schema.classification import ACCOUNTING, by_staff, of_person, p0
+from ebalance.db.schema.retention import kept
+from ebalance.db.times import FactTime
 
-from ..querysets import PaymentQuerySet, WebhookEventQuerySet
+from ..querysets import PaymentQuerySet
 from .appointments import Appointment
+from .manual_payments import manual_payment_rules
+
+
+class ReceiptStatus(models.TextChoices):
+    """The tax receipt of a payment (54-ФЗ). A later report never moves it to an earlier member."""
+
+    PENDING = "pending", pgettext_lazy("Receipt", "pending")
+    CANCELED = "canceled", pgettext_lazy("Receipt", "canceled")
+    SUCCEEDED = "succeeded", pgettext_lazy("Receipt", "registered")
 
 
 class Payment(Entity):
-    """A payment with the provider, without card data. Only services of booking write it."""
+    """Money of a client, without card data. Only services of booking write it.
+
+    A payment with the provider starts pending, and its deliveries decide it. A manual payment is
+    money that a colleague took by transfer, card or cash: it is stored as succeeded.
+    """
 
     class Provider(models.TextChoices):
         YOOKASSA = "yookassa", _("yookassa")
+        MANUAL = "manual", _("taken by staff")
+
+    class Method(models.TextChoices):
+        CARD = "card", pgettext_lazy("Payment method", "card")
+        SBP = "sbp", pgettext_lazy("Payment method", "SBP")
+        WALLET = "wallet", pgettext_lazy("Payment method", "wallet")
+        TRANSFER = "transfer", pgettext_lazy("Payment method", "transfer")
+        CASH = "cash", pgettext_lazy("Payment method", "cash")
 
     class Purpose(models.TextChoices):
         DEPOSIT = "deposit", _("deposit")
@@ -55,6 +75,21 @@ class Payment(Entity):
         Appointment, related_name="payments", db_comment=of_person("what is paid for", ACCOUNTING)
     )
     provider = ClosedSet(Provider, default=Provider.YOOKASSA, db_comment=p0("payment provider"))
+    method = ClosedSet(Method, null=True, blank=True, db_comment=p0("how it was paid"))
+    recorded_by = RestrictForeignKey(
+        "identity.User",
+        db_column="recorded_by_user_id",
+        null=True,
+        blank=True,
+        related_name="+",
+        db_comment=by_staff("colleague who took the money"),
+    )
+    receipt_status = ClosedSet(
+        ReceiptStatus,
+        null=True,
+        blank=True,
+        db_comment=p0("tax receipt (54-ФЗ), as the provider reports it"),
+    )
     provider_payment_id = ExternalId(
         max_length=lengths.PROVIDER_ID,
         null=True,
@@ -82,7 +117,7 @@ class Payment(Entity):
 
     class Meta:
         db_table = "payments"
-        db_table_comment = "Payments with the provider"
+        db_table_comment = "Payments, with the provider or taken by staff"
         verbose_name = _("payment")
         verbose_name_plural = _("payments")
         constraints = [
@@ -102,8 +137,20 @@ class Payment(Entity):
             rules.required_when(
                 "payments_succeeded_has_provider_id",
                 "provider_payment_id",
-                Q(status="succeeded"),
+                Q(status="succeeded", provider="yookassa"),
                 _("A payment that succeeded has the provider's id."),
+            ),
+            rules.required_when(
+                "payments_manual_has_method",
+                "method",
+                Q(provider="manual"),
+                _("A payment taken by staff has its method."),
+            ),
+            rules.set_exactly_when(
+                "payments_recorder_with_manual",
+                "recorded_by",
+                Q(provider="manual"),
+                _("A colleague is named exactly for a payment taken by staff."),
             ),
             rules.Check(
                 "payments_failure_category_when_over",
@@ -112,9 +159,9 @@ class Payment(Entity):
                 field="failure_category",
             ),
             rules.Unique(
-                "payments_one_success_per_purpose",
+                "payments_one_yookassa_success_per_purpose",
                 fields=["appointment", "purpose"],
-                condition=Q(status="succeeded"),
+                condition=Q(status="succeeded", provider="yookassa"),
                 message=_("This has already been paid."),
             ),
             rules.finite("payments", "created_at", "confirmed_at"),
@@ -127,10 +174,23 @@ class Payment(Entity):
                 condition=Q(status="succeeded"),
                 serves="metrics: GMV and AOV of a period",
             ),
+            rules.Index("payments_by_recorder", "recorded_by", serves="the delete check"),
         ]
         triggers = [
-            *triggers.transitions(
-                "payments", {"pending": ["succeeded", "canceled", "failed"]}, initial=["pending"]
+            *triggers.transitions("payments", {"pending": ["succeeded", "canceled", "failed"]}),
+            triggers.Rule(
+                "payments_status_initial",
+                operation=pgtrigger.Insert,
+                condition="NEW.status <> "
+                "CASE NEW.provider WHEN 'manual' THEN 'succeeded' ELSE 'pending' END",
+                message=gettext_noop(
+                    "A payment starts pending, one taken by staff starts succeeded"
+                ),
+                column="status",
+                broken=lambda row: (
+                    row._state.adding
+                    and row.status != ("succeeded" if row.provider == "manual" else "pending")
+                ),
             ),
             triggers.frozen(
                 "payments",
@@ -160,6 +220,20 @@ class Payment(Entity):
                 once="provider_payment_id",
                 message=gettext_noop("The provider's id, once known, does not change"),
             ),
+            triggers.frozen(
+                "payments",
+                "recorder_stays",
+                ["provider", "recorded_by_user_id"],
+                message=gettext_noop("Provider and recorder of a payment never change"),
+            ),
+            triggers.frozen(
+                "payments",
+                "method_stays",
+                ["method"],
+                once="method",
+                message=gettext_noop("How a payment was made, once known, does not change"),
+            ),
+            *manual_payment_rules(),
             # Asked once: neither the amounts of a payment nor those of an appointment change.
             triggers.Rule(
                 "payments_fit_price",
@@ -182,6 +256,16 @@ BEGIN
     RETURN NULL;
 END""",
             ),
+            *auditing.audited(
+                "payments",
+                inserted=(
+                    "manual_payment_recorded",
+                    ["appointment_id", "amount", "method", "recorded_by_user_id"],
+                ),
+                inserted_when="NEW.provider = 'manual'",
+                deleted="manual_payment_deleted",
+                deleted_when="OLD.provider = 'manual'",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -195,114 +279,3 @@ def fits_price(payment: Payment) -> bool:
     if payment.purpose == "deposit":
         return payment.amount == agreed.deposit_amount
     return payment.amount <= agreed.price_amount
-
-
-class PaymentWebhookEvent(Entity):
-    """An event that the provider has sent. Its body is not stored."""
-
-    class LastError(models.TextChoices):
-        UNKNOWN_PAYMENT = "unknown_payment", _("unknown payment")
-        AMOUNT_MISMATCH = "amount_mismatch", _("amount mismatch")
-        OUT_OF_ORDER = "out_of_order", _("out of order")
-        INTERNAL = "internal", pgettext_lazy("LastError", "internal")
-
-    provider = ClosedSet(Payment.Provider, db_comment=p0("payment provider"))
-    provider_event_id = ExternalId(
-        max_length=lengths.EXTERNAL_ID, db_comment=p0("what makes a repeated delivery the same")
-    )
-    event_type = SingleLineTextField(
-        max_length=lengths.CODE, db_comment=p0("the provider's name of the event")
-    )
-    provider_payment_id = ExternalId(
-        max_length=lengths.PROVIDER_ID,
-        db_comment=p0("the provider's id of the payment", erasure=ACCOUNTING),
-    )
-    # The body is not stored; without these two a delivery could not be judged again later.
-    amount = models.DecimalField(
-        null=True,
-        blank=True,
-        max_digits=12,
-        decimal_places=2,
-        db_comment=p0("amount in the notification, roubles"),
-    )
-    currency = SingleLineTextField(
-        max_length=lengths.CODE,
-        null=True,
-        blank=True,
-        db_comment=p0("currency in the notification, ISO 4217"),
-    )
-    received_at = FactTime(db_default=now_default(), db_comment=p0("receipt, UTC"))
-    processed_at = FactTime(
-        null=True, blank=True, db_comment=p0("when it took effect, or ended without one, UTC")
-    )
-    attempts = models.IntegerField(default=0, db_default=0, db_comment=p0("tries so far"))
-    next_attempt_at = PlannedTime(
-        db_default=now_default(), db_comment=p0("not to be tried again before, UTC")
-    )
-    last_error = ClosedSet(LastError, null=True, blank=True, db_comment=p0("last failure"))
-
-    objects: ClassVar[models.Manager] = WebhookEventQuerySet.as_manager()
-
-    retention = purged("90 days", after="processed_at")
-    deleted_by_owner_only = True
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the event is final without an effect: no payment, or another amount."""
-        return self.processed_at is not None and self.last_error in (
-            self.LastError.UNKNOWN_PAYMENT,
-            self.LastError.AMOUNT_MISMATCH,
-        )
-
-    class Meta:
-        db_table = "payment_webhook_events"
-        db_table_comment = "Deliveries of the payment provider"
-        verbose_name = _("payment notification")
-        verbose_name_plural = _("payment notifications")
-        constraints = [
-            rules.matches(
-                "payment_webhook_events_event_type_is_dotted_code",
-                "event_type",
-                r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$",
-                _("Lower-case words joined by dots."),
-            ),
-            rules.Unique("payment_webhook_events_once", fields=["provider", "provider_event_id"]),
-            rules.Check(
-                "payment_webhook_events_amount_not_negative",
-                Q(amount__isnull=True) | Q(amount__gte=0, amount__lt=10**10),
-                _("An amount is not negative."),
-                field="amount",
-            ),
-            rules.matches(
-                "payment_webhook_events_currency_is_iso",
-                "currency",
-                r"^[A-Z]{3}$",
-                _("Three capital Latin letters."),
-            ),
-            rules.in_range("payment_webhook_events", "attempts", 0),
-            rules.finite(
-                "payment_webhook_events", "received_at", "processed_at", "next_attempt_at"
-            ),
-        ]
-        indexes = [
-            rules.Index(
-                "payment_webhook_events_processed",
-                "processed_at",
-                condition=Q(processed_at__isnull=False),
-                serves="purge_expired, 90 days",
-            ),
-            rules.Index(
-                "payment_webhook_events_unprocessed",
-                "received_at",
-                condition=Q(processed_at__isnull=True),
-                serves="process_webhooks: what is to be done, oldest first",
-            ),
-            rules.Index(
-                "payment_webhook_events_by_payment",
-                "provider_payment_id",
-                serves="deliveries about a payment",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.event_type} {self.provider_payment_id}"

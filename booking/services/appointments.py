@@ -20,6 +20,7 @@ from ebalance.services import (
     parse_choice,
     pk_of,
     refresh,
+    require_change,
     same_key,
     to_utc,
     transactional,
@@ -27,6 +28,7 @@ from ebalance.services import (
 from identity.models import User
 
 from ..errors import (
+    CorrectionTooLate,
     NotPaid,
     OutcomeTooEarly,
     RescheduledTooOften,
@@ -35,7 +37,7 @@ from ..errors import (
     TooLateToReschedule,
 )
 from ..models import Appointment, AvailabilitySlot, Service
-from ..models.appointments import OUTCOME
+from ..models.outcomes import CORRECTED_WITHIN, OUTCOME
 from ..models.times import BLOCKING
 from .calendar import SessionTime, choose_time, insert_appointment, is_taken
 from .chains import Chain
@@ -205,8 +207,7 @@ def record_outcome(
 
     Raises OutcomeTooEarly before the start, TransitionRefused, InvalidInput, NotFound.
     """
-    if outcome not in ("attended", "no_show"):
-        raise InvalidInput(field="outcome")
+    check_attendance(outcome)
     check_reason(reason_category)
     row = Chain.lock(appointment)[appointment]
     if row.status == "completed" and row.outcome == outcome:
@@ -224,12 +225,49 @@ def record_outcome(
     return refresh(appointment, row)
 
 
+@transactional
+def correct_outcome(
+    appointment: RowOrKey[Appointment],
+    *,
+    outcome: str,
+    reason_category: str | None = None,
+    actor: User | None = None,
+    clock: Clock = django_timezone.now,
+) -> Appointment:
+    """Correct a wrong outcome of a completed session: attended or no_show. Repeatable.
+
+    Possible for 30 days after the outcome was recorded; that time stays. Money is not touched.
+
+    Raises CorrectionTooLate, NotPermitted, TransitionRefused, InvalidInput, NotFound.
+    """
+    require_change(actor, Appointment)
+    check_attendance(outcome)
+    check_reason(reason_category)
+    row = Chain.lock(appointment)[appointment]
+    if row.status != "completed" or row.outcome_recorded_at is None:
+        raise transition_refused(row, "completed")
+    if (row.outcome, row.outcome_reason_category) == (outcome, reason_category):
+        return refresh(appointment, row)
+    if clock() > row.outcome_recorded_at + CORRECTED_WITHIN:
+        raise CorrectionTooLate(recorded_at=row.outcome_recorded_at)
+    set_outcome(row, outcome, reason_category, actor=actor, now=row.outcome_recorded_at)
+    row.save(update_fields=[*OUTCOME])
+    publish_appointment_event("appointment_outcome_corrected", row, outcome=outcome)
+    track_outcome(row, actor=actor, clock=clock)
+    return refresh(appointment, row)
+
+
 # -- steps ----------------------------------------------------------------------------------------
 
 
 def check_party(by: object) -> None:
     if by not in ("client", "provider"):
         raise InvalidInput(field="by")
+
+
+def check_attendance(outcome: object) -> None:
+    if outcome not in ("attended", "no_show"):
+        raise InvalidInput(field="outcome")
 
 
 def check_reason(reason_category: object) -> None:

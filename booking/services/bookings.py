@@ -47,6 +47,8 @@ from .inputs import (
     require_override_right,
 )
 
+LONGEST_HOLD = timedelta(hours=24)  # of staff, after the end of the session
+
 
 @dataclass(frozen=True)
 class BookingRequest:
@@ -97,6 +99,7 @@ def book_appointment(
     anonymous_id: str | None = None,
     session_id: UUID | str | None = None,
     override: bool = False,
+    hold_until: datetime | None = None,
     actor: User | None = None,
     clock: Clock = django_timezone.now,
 ) -> Appointment:
@@ -109,6 +112,8 @@ def book_appointment(
 
     ``anonymous_id`` is the browser and ``session_id`` the visit in which the person books. The
     event of the booking has both, so the person's lead gets the browser (metrics.md).
+    ``hold_until`` (aware) needs an ``actor`` as ``override`` does, and is at most 24 hours after
+    the end of the session.
 
     Raises SlotTaken, TimeNotOffered, TooManyHolds, NotPermitted; SlotUnsuitable, StartInPast,
     ZoneUnknown, FormatUnsuitable, InvalidInput; ServiceUnavailable, ClientUnavailable; NotFound;
@@ -129,6 +134,9 @@ def book_appointment(
         session_id=None if session_id is None else parse_uuid(session_id, "session_id"),
     )
     require_override_right(override, actor)
+    if hold_until is not None:
+        require_override_right(True, actor)
+        hold_until = to_utc(hold_until, "hold_until")
     earlier = _find_earlier(request, clock=clock)
     if earlier is not None:
         return request.check_same(earlier)
@@ -145,6 +153,7 @@ def book_appointment(
             deep_link_id=deep_link_id,
             entry_point=entry_point,
             override=override,
+            hold_until=hold_until,
             clock=clock,
         )
         return _insert(row, request, visit, override=override, actor=actor, clock=clock)
@@ -184,6 +193,7 @@ def _build_appointment(
     deep_link_id: str | None,
     entry_point: str | None,
     override: bool,
+    hold_until: datetime | None,
     clock: Clock,
 ) -> Appointment:
     """Check what can be checked without a lock. Returns an unsaved row."""
@@ -196,6 +206,8 @@ def _build_appointment(
     # Without this, each request for a taken time would begin a transaction.
     if is_taken(time, now):
         raise SlotTaken(start=time.start)
+    if hold_until is not None and not now < hold_until <= time.end + LONGEST_HOLD:
+        raise InvalidInput(field="hold_until")
     return Appointment(
         service=offered,
         client_id=None if client is None else get_active_client(client).pk,
@@ -207,6 +219,7 @@ def _build_appointment(
         slot_id=time.slot_id,
         timezone=zone,
         format=format,
+        hold_expires_at=hold_until,
         price_amount=offered.price_amount,
         deposit_amount=offered.deposit_amount,
         topic_id=None if topic is None else get_topic(topic).pk,
@@ -227,8 +240,8 @@ def _insert(
 ) -> Appointment:
     now = clock()
     if row.price_amount == 0:
-        row.status, row.confirmed_at = "confirmed", now
-    else:
+        row.status, row.confirmed_at, row.hold_expires_at = "confirmed", now, None
+    elif row.hold_expires_at is None:
         row.hold_expires_at = now + timedelta(minutes=settings.HOLD_MINUTES)
     stored = insert_appointment(row, now)
     if stored.pk != row.pk:
@@ -250,7 +263,7 @@ def _insert(
         clock=clock,
     )
     if stored.status == "confirmed":
-        publish_confirmation(stored, clock=clock)
+        publish_confirmation(stored, visit=visit, clock=clock)
     return stored
 
 

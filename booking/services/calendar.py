@@ -200,7 +200,7 @@ def insert_appointment(
     # Read again: staff or the calendar may have blocked the time while the INSERT waited.
     if is_new and is_blocked(time):
         raise SlotTaken(start=time.start)
-    # The slot is locked: a concurrent close_period() waits, or is committed.
+    # After the INSERT, for which a concurrent close_period() waits, or is committed.
     if is_new and time.slot_id is not None and is_closed(row.service_id, time.start, time.end):
         raise TimeNotOffered(start=time.start)
     return stored

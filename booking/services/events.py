@@ -13,7 +13,7 @@ from ebalance.db.encryption.fields import Plaintext
 from ebalance.services import Clock
 from identity.models import User
 
-from ..models import Appointment, WaitlistRequest
+from ..models import Appointment, Payment, WaitlistRequest
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def publish_appointment_event(event_type: str, appointment: Appointment, **paylo
     )
 
 
-def publish_confirmation(appointment: Appointment, *, clock: Clock) -> None:
+def publish_confirmation(appointment: Appointment, *, clock: Clock, visit: Visit = Visit()) -> None:
     publish_appointment_event("appointment_confirmed", appointment, format=appointment.format)
     track_appointment(
         "booking_confirmed",
@@ -49,6 +49,37 @@ def publish_confirmation(appointment: Appointment, *, clock: Clock) -> None:
         appointment_start_at=appointment.start_at_utc,
         timezone=appointment.timezone,
         format=appointment.format,
+        visit=visit,
+        clock=clock,
+    )
+
+
+def announce_start(payment: Payment, appointment: Appointment, *, clock: Clock) -> None:
+    """Publish and track that ``payment`` was started for ``appointment``."""
+    publish_event(
+        "payment_started",
+        payment,
+        amount=payment.amount,
+        currency=payment.currency,
+        purpose=payment.purpose,
+        appointment_id=appointment.pk,
+    )
+    _track_payment("payment_started", payment, appointment, clock=clock)
+
+
+def track_paid(payment: Payment, appointment: Appointment, *, clock: Clock) -> None:
+    _track_payment("booking_paid", payment, appointment, clock=clock)
+
+
+def _track_payment(
+    event_name: str, payment: Payment, appointment: Appointment, *, clock: Clock
+) -> None:
+    track_appointment(
+        event_name,
+        appointment,
+        payment_provider=payment.provider,
+        amount=payment.amount,
+        currency=payment.currency,
         clock=clock,
     )
 

@@ -21,12 +21,14 @@ from ebalance.services import (
     parse_opaque_id,
     parse_optional_choice,
     pk_of,
-    require_change,
+    require_permission,
 )
 from identity.models import User
 
 from ..errors import ClientUnavailable, FormatUnsuitable, ServiceUnavailable, ZoneUnknown
-from ..models import Appointment, Service
+from ..models import Service
+
+MAX_AMOUNT = 1_000_000_000  # roubles; the limit of an int in events.json
 
 
 def parse_text(value: object, pattern: re.Pattern[str], longest: int, field: str) -> str:
@@ -86,6 +88,18 @@ def get_active_client(client: RowOrKey[User], *, lock: bool = False) -> User:
 def require_override_right(override: object, actor: User | None) -> None:
     """Only a named person who may change appointments overrides. Raises NotPermitted."""
     if parse_bool(override, "override"):
-        if actor is None:
-            raise NotPermitted(permission="booking.change_appointment")
-        require_change(actor, Appointment)
+        require_named(actor, "booking.change_appointment")
+
+
+def require_named(actor: User | None, permission: str) -> None:
+    """Raises NotPermitted unless ``actor`` is a person who has ``permission``."""
+    if actor is None:
+        raise NotPermitted(permission=permission)
+    require_permission(actor, permission)
+
+
+def parse_roubles(value: object, field: str = "amount") -> int:
+    """An amount that staff enter: whole roubles, from 1 to MAX_AMOUNT. Raises InvalidInput."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_AMOUNT:
+        raise InvalidInput(field=field)
+    return value

@@ -6,7 +6,6 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from audit.services import publish_event
 from ebalance.db import lengths
 from ebalance.services import (
     Clock,
@@ -27,12 +26,11 @@ from ..errors import HoldExpired, NothingToPay, PaymentInProgress, ProviderIdTak
 from ..models import Appointment, Payment, PaymentWebhookEvent
 from .appointments import transition_refused
 from .chains import Chain
-from .events import track_appointment
+from .events import announce_start
 from .holds import is_expired_hold
+from .inputs import MAX_AMOUNT
 from .settlement import close_payment
 from .webhooks import REFUND, LockedPayment, apply_event, parse_provider_id
-
-MAX_AMOUNT = 1_000_000_000  # roubles; the limit of an int in events.json
 
 
 @transactional
@@ -75,22 +73,7 @@ def start_payment(
     stored = Payment.objects.get(idempotency_key=key)
     if stored.pk != payment.pk:
         return check_same_payment(stored, chain, purpose)
-    publish_event(
-        "payment_started",
-        stored,
-        amount=stored.amount,
-        currency=stored.currency,
-        purpose=purpose,
-        appointment_id=row.pk,
-    )
-    track_appointment(
-        "payment_started",
-        row,
-        payment_provider=stored.provider,
-        amount=stored.amount,
-        currency=stored.currency,
-        clock=clock,
-    )
+    announce_start(stored, row, clock=clock)
     return stored
 
 
@@ -100,10 +83,11 @@ def attach_provider_id(
 ) -> Payment:
     """Store the provider's id, once. Deliveries that arrived earlier take effect now.
 
-    Raises ProviderIdTaken, InvalidInput, NotFound.
+    A manual payment has no provider: NotFound. Raises ProviderIdTaken, InvalidInput, NotFound.
     """
     key = parse_provider_id(provider_payment_id)
-    locked = LockedPayment.lock(get_or_refuse(Payment.objects.all(), payment))
+    payments = Payment.objects.exclude(provider=Payment.Provider.MANUAL)
+    locked = LockedPayment.lock(get_or_refuse(payments, payment))
     row = locked.payment
     if row.provider_payment_id is None:
         store_provider_id(row, key)
@@ -154,7 +138,8 @@ def store_provider_id(row: Payment, key: str) -> None:
 
 def check_same_payment(earlier: Payment, chain: Chain, purpose: str) -> Payment:
     """Returns the first payment of a repeated request. Raises IdempotencyConflict."""
-    if earlier.purpose != purpose or all(earlier.appointment_id != row.pk for row in chain):
+    same = (earlier.provider, earlier.purpose) == (Payment.Provider.YOOKASSA, purpose)
+    if not same or all(earlier.appointment_id != row.pk for row in chain):
         raise IdempotencyConflict(payment=earlier.pk)
     return earlier
 
@@ -164,12 +149,14 @@ def calculate_amount(row: Appointment, chain: Chain, purpose: str) -> int:
 
     Raises PaymentInProgress, NothingToPay, InvalidInput.
     """
-    pending = chain.payments.filter(status="pending").first()
+    # Parts that staff took leave the rest to pay with the provider.
+    payments = chain.payments.filter(provider=Payment.Provider.YOOKASSA)
+    pending = payments.filter(status="pending").first()
     if pending is not None:
         raise PaymentInProgress(payment=pending.pk)
     balance = chain.balance()
     amount = row.price_amount - balance if purpose == "full" else row.deposit_amount
-    already = chain.payments.filter(status="succeeded", purpose=purpose).exists()
+    already = payments.filter(status="succeeded", purpose=purpose).exists()
     if not amount or amount < 0 or already or (purpose == "deposit" and balance):
         raise NothingToPay(appointment=row.pk)
     if amount > MAX_AMOUNT:

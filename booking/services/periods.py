@@ -1,7 +1,8 @@
 """Closed periods and extra hours (states.md, "Staff (1.1)").
 
 Each service takes effect at once: it makes and withdraws the slots of its period in the same
-transaction. Generations and these services run one at a time.
+transaction. Generations and these services run one at a time, and no appointment changes while a
+period is closed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
+from django.db import connection
 from django.db.models import F, Q, Value
 from django.utils import timezone as django_timezone
 
@@ -22,16 +24,15 @@ from ebalance.services import (
     RowOrKey,
     get_or_refuse,
     lock_or_refuse,
-    lock_rows,
     require_change,
     transactional,
 )
 from identity.models import User
 
 from ..errors import HoursInvalid, ZoneUnknown
-from ..models import Appointment, AvailabilitySlot, ScheduleException, Service
+from ..models import Appointment, ScheduleException, Service
 from ..models.times import BLOCKING
-from .closures import IsInHours, is_in_hours, midnight
+from .closures import IsInHours, midnight
 from .holds import is_expired_hold
 from .offers import YEARS, check_period
 from .schedule import MARGIN, GeneratedSlots, lock_generation, make_slots
@@ -77,8 +78,8 @@ def close_period(
     values = parse_period(first, last, timezone, start_local, end_local, service, note)
     require_change(actor, ScheduleException)
     lock_generation()
+    lock_appointments()
     exception = get_or_create_exception("closed", values, actor)
-    lock_slots(exception)
     slots = make_slots_within(exception, clock=clock)
     return Period(exception, slots, find_booked(exception, clock()))
 
@@ -191,18 +192,14 @@ def make_slots_within(exception: ScheduleException, *, clock: Clock) -> Generate
     return make_slots(first, last, within=[exception], clock=clock)
 
 
-def lock_slots(exception: ScheduleException) -> None:
-    """Lock the slots of the period until the transaction ends.
+def lock_appointments() -> None:
+    """Wait for the services that change appointments, and let none start until the end.
 
-    A booking locks its slot and then asks whether its time is closed. So it either sees the new
-    exception, or is committed before the sessions of the period are listed.
+    A service locks its appointments or inserts one, and then asks whether the time is closed. So it
+    either sees the new exception, or is committed before the sessions of the period are listed.
     """
-    slots = AvailabilitySlot.objects.filter(
-        status__in=["available", "reserved"], **starts_near(exception)
-    )
-    times = slots.values_list("pk", "start_at_utc", "end_at_utc")
-    keys = [key for key, start, end in times if is_in_hours(exception, start, end)]
-    lock_rows(AvailabilitySlot.objects.filter(pk__in=keys))
+    with connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE appointments IN EXCLUSIVE MODE")
 
 
 def find_booked(exception: ScheduleException, now: datetime) -> tuple[Appointment, ...]:

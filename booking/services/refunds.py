@@ -108,12 +108,14 @@ def promised_refund(row: Appointment, chain: Chain) -> int:
 # -- what the provider has given back -------------------------------------------------------------
 
 
-def record_refund(event: PaymentWebhookEvent, payment: Payment, *, clock: Clock) -> str | None:
+def apply_provider_refund(
+    event: PaymentWebhookEvent, payment: Payment, *, clock: Clock
+) -> str | None:
     """Record that the provider has given back money of a locked payment.
 
-    The refund is matched by the provider's id, else to the oldest one that is due with this amount.
-    Otherwise it was made by hand: it counts against what is due, and a refund of the rest is
-    opened. Returns the last_error to store with the delivery, if any.
+    The refund is matched by the provider's id, else to the oldest one of this amount that was sent,
+    or that is due. Otherwise it was made by hand: it counts against what is due, and a refund of
+    the rest is opened. Returns the last_error to store with the delivery, if any.
     """
     refund_id = event.provider_event_id.partition(":")[2]
     amount = get_whole_roubles(event.amount)
@@ -128,36 +130,48 @@ def record_refund(event: PaymentWebhookEvent, payment: Payment, *, clock: Clock)
             return None
         refund: Refund | None = known
     else:
-        due = payment.refunds.filter(status="due", amount=amount, provider_refund_id=None)
-        refund = due.order_by("requested_at", "pk").first()
+        due = payment.refunds.filter(
+            status__in=["sent", "due"], amount=amount, provider_refund_id=None
+        )
+        refund = due.order_by("-status", "requested_at", "pk").first()
+    if refund is None:
+        refund = Refund(payment=payment, amount=amount, reason="by_hand", requested_at=now)
+    refund.provider_refund_id = refund_id
+    return None if settle_refund(refund, payment, at=now) else "amount_mismatch"
+
+
+def settle_refund(refund: Refund, payment: Payment, *, at: datetime) -> bool:
+    """Record that the money of ``refund`` was given back. Its payment is locked.
+
+    A new refund, and one that had failed, counts against what is due: the due refunds are closed,
+    and a refund of the rest is opened. Returns False, and writes nothing, if that is more than the
+    payment.
+    """
     owed: list[Refund] = []
-    if refund is None or refund.status == "failed":
+    if refund._state.adding or refund.status == "failed":
         others = list(payment.refunds.exclude(status="failed").order_by("requested_at", "pk"))
         owed = [other for other in others if other.status == "due"]
         returned = sum(other.amount for other in others if other.status != "due")
-        if returned + amount > payment.amount:
-            return "amount_mismatch"
-        if refund is not None and returned + amount + total(owed) <= payment.amount:
+        if returned + refund.amount > payment.amount:
+            return False
+        if not refund._state.adding and returned + refund.amount + total(owed) <= payment.amount:
             owed = []  # the late success of a refund leaves the others due
         for other in owed:
             other.status = "failed"
             other.save(update_fields=["status"])
-    if refund is None:
-        refund = Refund(payment=payment, amount=amount, reason="by_hand", requested_at=now)
-    refund.provider_refund_id = refund_id
-    refund.status, refund.succeeded_at = "succeeded", now
+    refund.status, refund.succeeded_at = "succeeded", at
     refund.save()
-    if (rest := total(owed) - amount) > 0:
-        open_refund(payment, rest, owed[-1].reason, at=now)
+    if (rest := total(owed) - refund.amount) > 0:
+        open_refund(payment, rest, owed[-1].reason, at=at)
     publish_event(
         "payment_refunded",
         payment,
         refund_id=refund.pk,
-        amount=amount,
+        amount=refund.amount,
         currency=payment.currency,
         appointment_id=payment.appointment_id,
     )
-    return None
+    return True
 
 
 def total(refunds: list[Refund]) -> int:

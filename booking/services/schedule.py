@@ -123,10 +123,11 @@ def make_slots(
     early, late = first - MARGIN, last + MARGIN
     exceptions = [*find_exceptions(early - MARGIN, late + MARGIN).select_related("service")]
     closures = [each for each in exceptions if each.kind == "closed"]
-    extra = [each for each in exceptions if each.kind == "open" and is_published(each.service)]
+    opened = [each for each in exceptions if each.kind == "open"]
+    extra = [each for each in opened if is_published(each.service)]
     makers: list[Hours] = [*(ScheduleRule.objects.all() if rules is None else rules)]
     if rules is None:
-        makers += extra
+        makers += opened
     in_force: list[Hours] = [*filter_rules_in_force(early, late), *extra]
     lengths = get_session_lengths(in_force)
     errors: dict[Hours, Exception] = {}

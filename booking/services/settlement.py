@@ -15,8 +15,8 @@ from ..models import Appointment, Payment
 from .appointments import build_successor, confirm_locked_appointment
 from .calendar import SessionTime, get_agreed_time, insert_appointment, is_blocked
 from .chains import Chain
-from .closures import is_closed
-from .events import publish_appointment_event, track_appointment
+from .closures import find_closures
+from .events import publish_appointment_event, track_appointment, track_paid
 from .holds import cancel_expired_holds, is_expired_hold
 from .refunds import give_back
 from .slots import release_and_reserve_slots
@@ -36,7 +36,10 @@ def record_success(payment: Payment, chain: Chain, *, clock: Clock) -> str | Non
         give_back(payment, "already_over", at=clock())
         return "out_of_order"
     if chain.payments.filter(
-        appointment=payment.appointment_id, purpose=payment.purpose, status="succeeded"
+        appointment=payment.appointment_id,
+        provider=payment.provider,
+        purpose=payment.purpose,
+        status="succeeded",
     ).exists():
         # A second payment for one purpose. start_payment() never opens one.
         close_payment(payment, "canceled", "unknown", clock=clock)
@@ -44,6 +47,20 @@ def record_success(payment: Payment, chain: Chain, *, clock: Clock) -> str | Non
         return None
     payment.status, payment.confirmed_at = "succeeded", clock()
     payment.save(update_fields=["status", "confirmed_at"])
+    publish_success(payment)
+    if is_waiting_for_money(chain, clock()):
+        return None
+    row = get_paid_appointment(chain, clock=clock)
+    if row is None:
+        give_back(payment, "time_gone", at=clock())
+        return None
+    conclude_payment(payment, row, chain, clock=clock)
+    if (overpaid := chain.balance() - row.price_amount) > 0:
+        give_back(payment, "overpaid", at=clock(), at_most=overpaid)
+    return None
+
+
+def publish_success(payment: Payment) -> None:
     publish_event(
         "payment_succeeded",
         payment,
@@ -52,25 +69,13 @@ def record_success(payment: Payment, chain: Chain, *, clock: Clock) -> str | Non
         purpose=payment.purpose,
         appointment_id=payment.appointment_id,
     )
-    if is_waiting_for_money(chain, clock()):
-        return None
-    row = get_paid_appointment(chain, clock=clock)
-    if row is None:
-        give_back(payment, "time_gone", at=clock())
-        return None
-    track_appointment(
-        "booking_paid",
-        row,
-        payment_provider=payment.provider,
-        amount=payment.amount,
-        currency=payment.currency,
-        clock=clock,
-    )
+
+
+def conclude_payment(payment: Payment, row: Appointment, chain: Chain, *, clock: Clock) -> None:
+    """Track that ``row`` is paid, and confirm it unless it is confirmed already."""
+    track_paid(payment, row, clock=clock)
     if row.status == "paid":
         confirm_locked_appointment(row, chain, clock=clock)
-    if (overpaid := chain.balance() - row.price_amount) > 0:
-        give_back(payment, "overpaid", at=clock(), at_most=overpaid)
-    return None
 
 
 def is_waiting_for_money(chain: Chain, now: datetime) -> bool:
@@ -99,19 +104,23 @@ def get_paid_appointment(chain: Chain, *, clock: Clock) -> Appointment | None:
 
 
 def can_be_paid(hold: Appointment, now: datetime) -> bool:
-    """Whether a hold still has its time. An expired one is judged as if it were canceled."""
+    """Whether a hold still has its time. An expired one is judged as if it were canceled.
+
+    A hold of staff may last longer than its session.
+    """
     if is_expired_hold(hold, now):
         return (
             hold.start_at_utc > now and not is_blocked(SessionTime.of(hold)) and not is_lost(hold)
         )
-    return hold.end_at_utc > now
+    return True
 
 
 def is_lost(hold: Appointment) -> bool:
-    """Whether the period was closed meanwhile. A time that staff chose has no slot, and stays."""
-    return hold.slot_id is not None and is_closed(
-        hold.service_id, hold.start_at_utc, hold.end_at_utc
-    )
+    """Whether the period is closed. Staff may choose a closed time: it has no slot."""
+    closures = find_closures(hold.service_id, hold.start_at_utc, hold.end_at_utc)
+    if hold.slot_id is None:
+        closures = closures.filter(created_at__gt=hold.created_at)
+    return closures.exists()
 
 
 def mark_paid(row: Appointment) -> None:

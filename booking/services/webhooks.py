@@ -25,14 +25,15 @@ from ebalance.services import (
     lock_rows,
     parse_choice,
     parse_external_id,
+    parse_optional_choice,
     pk_of,
     transactional,
 )
 
-from ..models import Payment, PaymentWebhookEvent
+from ..models import Payment, PaymentWebhookEvent, ReceiptStatus
 from .chains import Chain
 from .inputs import parse_text
-from .refunds import record_refund
+from .refunds import apply_provider_refund
 from .settlement import close_payment, record_success
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,10 @@ logger = logging.getLogger(__name__)
 FIRST_BACK_OFF, LONGEST_BACK_OFF = timedelta(minutes=1), timedelta(days=1)
 TRIED_FOR = timedelta(days=7)  # an event without an effect ends after this time
 ENDING = ("unknown_payment", "amount_mismatch")  # errors that a retry alone never mends
-WRITTEN = ["amount", "currency", "attempts", "next_attempt_at", "last_error", "processed_at"]
+WRITTEN = [
+    *["amount", "currency", "receipt_status"],
+    *["attempts", "next_attempt_at", "last_error", "processed_at"],
+]
 AMOUNT_LIMIT = Decimal(10**10)
 # The rules of payment_webhook_events.
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
@@ -83,6 +87,7 @@ def receive_webhook(
     currency: str | None,
     object_id: str | None = None,
     failure_category: str = "canceled",
+    receipt_status: str | None = None,
     provider: str = "yookassa",
     clock: Clock = timezone.now,
 ) -> PaymentWebhookEvent:
@@ -90,7 +95,8 @@ def receive_webhook(
 
     ``amount``: roubles as the provider writes them ("3500.00"). ``object_id``: for an event about
     something else than the payment, such as a refund. ``failure_category``: for a payment that was
-    canceled.
+    canceled. ``receipt_status``: of the payment's tax receipt, if the provider reports it; it only
+    moves forward (ReceiptStatus), also by a repeated event.
 
     Answer the provider with success once this returns. An event without an effect so far is stored
     without ``processed_at``, with the reason in ``last_error``, and process_webhooks retries it.
@@ -101,7 +107,8 @@ def receive_webhook(
     """
     payment_id = parse_provider_id(provider_payment_id)
     roubles = parse_amount(amount)
-    parse_choice(provider, Payment.Provider, "provider")
+    parse_choice(provider, PaymentWebhookEvent.Provider, "provider")
+    parse_optional_choice(receipt_status, ReceiptStatus, "receipt_status")
     parse_text(event_type, EVENT_TYPE, lengths.CODE, "event_type")
     if currency is not None:
         parse_text(currency, CURRENCY, 3, "currency")
@@ -125,9 +132,16 @@ def receive_webhook(
         PaymentWebhookEvent.objects.filter(provider=provider, provider_event_id=event_id)
     )
     # The same id about another payment is stored already and is not applied to this one.
-    if event.processed_at is None and event.provider_payment_id == payment_id:
+    if event.provider_payment_id != payment_id:
+        return event
+    if event.event_type.startswith("payment."):
+        event.receipt_status = later_receipt(event.receipt_status, receipt_status)
+    if event.processed_at is None:
         event.amount, event.currency = roubles, currency
         apply_event(event, locked, failure_category=failure_category, clock=clock)
+    elif locked is not None and not event.has_ended:
+        event.save(update_fields=["receipt_status"])
+        store_receipt(event, locked.payment)
     return event
 
 
@@ -189,6 +203,8 @@ def apply_event(
     try:
         with transaction.atomic():
             error, is_processed = _apply_to_payment(event, locked, failure_category, clock=clock)
+            if is_processed and locked is not None:
+                store_receipt(event, locked.payment)
     except OperationalError:
         raise  # the whole transaction is lost
     except Exception:
@@ -205,6 +221,20 @@ def apply_event(
     is_final = error in ENDING and now >= event.received_at + TRIED_FOR
     event.processed_at = now if is_processed or is_final else None
     event.save(update_fields=WRITTEN)
+
+
+def later_receipt(known: str | None, reported: str | None) -> str | None:
+    """The later status of two, by the order of ReceiptStatus."""
+    order = [None, *ReceiptStatus.values]
+    return max(known, reported, key=order.index)
+
+
+def store_receipt(event: PaymentWebhookEvent, payment: Payment) -> None:
+    """Store the status of the receipt with the locked payment. It never moves back."""
+    receipt = later_receipt(payment.receipt_status, event.receipt_status)
+    if receipt != payment.receipt_status:
+        payment.receipt_status = receipt
+        payment.save(update_fields=["receipt_status"])
 
 
 def back_off(attempts: int) -> timedelta:
@@ -237,7 +267,7 @@ def _apply_to_payment(
             if payment.status == "pending":
                 close_payment(payment, "canceled", failure_category, clock=clock)
         case "refund.succeeded":
-            error = record_refund(event, payment, clock=clock)
+            error = apply_provider_refund(event, payment, clock=clock)
             return error, error is None
     return None, True
 

@@ -11,7 +11,7 @@ import ebalance.db.rules
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("crm", "0501_crm"),
+        ("crm", "0502_manual_payments"),
     ]
 
     operations = [

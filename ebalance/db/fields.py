@@ -111,7 +111,6 @@ class RestrictForeignKey(models.ForeignKey):
             isinstance(self.db_comment, Classified)
             and self.db_comment.links_person
             and self._parent_label() == settings.AUTH_USER_MODEL
-            and cls.__module__ != "__fake__"  # of a migration
             and not triggers.is_immutable(declared)
         ):
             made = [*declared, triggers.not_erased(cls._meta.db_table, self.column)]
@@ -195,8 +194,7 @@ class UUIDv7Field(models.UUIDField):
     def contribute_to_class(self, cls, name, private_only=False):
         super().contribute_to_class(cls, name, private_only)
         declared = getattr(cls._meta, "triggers", [])
-        is_fake = cls.__module__ == "__fake__"  # of a migration
-        if cls._meta.abstract or is_fake or triggers.is_immutable(declared):
+        if cls._meta.abstract or triggers.is_immutable(declared):
             return
         made = [*declared, triggers.key_stays(cls._meta.db_table, name)]
         cls._meta.triggers = cls._meta.original_attrs["triggers"] = made

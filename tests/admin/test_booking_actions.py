@@ -64,6 +64,14 @@ BUTTONS: list[tuple[type[models.Model], str, str, dict[str, Any], str, str]] = [
     ),
     (Appointment, "cancel_by_provider", "paid", {}, "canceled", "appointment_canceled"),
     (Appointment, "cancel_by_provider", "confirmed", {}, "canceled", "appointment_canceled"),
+    (
+        Appointment,
+        "correct_outcome",
+        "just_completed",
+        {"outcome": "no_show", "reason_category": "illness"},
+        "completed",
+        "appointment_outcome_corrected",
+    ),
     (AvailabilitySlot, "block", "available", {}, "blocked", "slot_blocked"),
     (AvailabilitySlot, "unblock", "blocked", {}, "available", "slot_unblocked"),
     (WaitlistRequest, "mark_contacted", "new", {}, "contacted", "waitlist_contacted"),
@@ -80,6 +88,8 @@ each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__
 def row_in(model: type[models.Model], state: str) -> Any:
     if state == "begun":
         return AppointmentFactory(confirmed=True, start_at_utc=now() - timedelta(minutes=30))
+    if state == "just_completed":
+        return AppointmentFactory(completed=True, outcome_recorded_at=now())
     if state in ("available", "new"):
         return FACTORIES[model]()
     return FACTORIES[model](**{state: True})
@@ -160,16 +170,17 @@ def test_dialog_in_a_page_reloads_the_page(owner: Client) -> None:
 
 
 SHOWN: list[tuple[type[models.Model], str, set[str]]] = [
-    (Appointment, "held", {"cancel_by_client", "cancel_by_provider"}),
-    (Appointment, "paid", {"confirm", "cancel_by_client", "cancel_by_provider"}),
+    (Appointment, "held", {"take_money", "cancel_by_client", "cancel_by_provider"}),
+    (Appointment, "paid", {"take_money", "confirm", "cancel_by_client", "cancel_by_provider"}),
     (
         Appointment,
         "confirmed",
-        {"attended", "no_show", "reschedule", "cancel_by_client", "cancel_by_provider"},
+        {"take_money", "attended", "no_show", "reschedule"}
+        | {"cancel_by_client", "cancel_by_provider"},
     ),
-    (Appointment, "canceled", set()),
+    (Appointment, "canceled", {"take_money"}),
     (Appointment, "rescheduled", set()),
-    (Appointment, "completed", set()),
+    (Appointment, "completed", {"take_money", "correct_outcome"}),
     (AvailabilitySlot, "available", {"block"}),
     (AvailabilitySlot, "blocked", {"unblock"}),
     (AvailabilitySlot, "reserved", set()),

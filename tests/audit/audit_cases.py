@@ -30,6 +30,7 @@ from tests.factories import (
     MediaAssetFactory,
     MessageTemplateFactory,
     MessageTemplateVersionFactory,
+    PaymentFactory,
     QuestionAnswerFactory,
     RecoveryCodeFactory,
     RefundFactory,
@@ -181,7 +182,7 @@ def in_the_past() -> datetime:
 
 
 SERVICE = "price, deposit and policy of a service"
-REFUNDS, EXCEPTIONS = "refunds", "schedule exceptions"
+REFUNDS, EXCEPTIONS, MANUAL = "refunds", "schedule exceptions", "manual payments"
 CONTENT, INTERACTIVE = "publication of content", "publication of interactives"
 ROLES, STATUS, SETTINGS = "roles granted or taken", "user status", "settings"
 MEDIA, LEAD, OUTCOME = "media created and deleted", "lead status", "outcome"
@@ -294,6 +295,7 @@ past_session = changes_of(
     "outcome_recorded",
     completed=True,
     start_at_utc=in_the_past,
+    outcome_recorded_at=now,
 )
 question = changes_of(QUESTION, AnonymousQuestionFactory, "question_status_changed")
 flagged_question = changes_of(
@@ -395,7 +397,6 @@ CHANGES = [
     past_session("corrected", outcome="no_show"),
     past_session("with a reason", outcome_reason_category="tech_issue"),
     past_session("by another", outcome_recorded_by_role="assistant"),
-    past_session("later", outcome_recorded_at=NOW),
     question("approved", "status", status="approved", moderated_at=NOW),
     flagged_question("rejected", "status", status="rejected", moderated_at=NOW),
     approved_question("answered", "status", status="answered", answered_at=NOW),
@@ -444,6 +445,7 @@ REFUND = ("payment_id", "amount", "reason", "status")
 EXCEPTION = (
     *("service_id", "starts_on", "ends_on", "timezone", "kind", "start_local", "end_local"),
 )
+TAKEN = ("appointment_id", "amount", "method", "recorded_by_user_id")
 FILE = ("media_type", "mime_type", "object_key", "public_url", "size_bytes")
 SHOWN = {"published": True}
 
@@ -457,6 +459,9 @@ CREATED = [
         ScheduleExceptionFactory,
         "schedule_exception_created",
         EXCEPTION,
+    ),
+    LoggedRow(
+        MANUAL, "in cash", PaymentFactory, "manual_payment_recorded", TAKEN, {"manual": True}
     ),
     LoggedRow(ROLES, "granted", UserRoleFactory, "role_granted", ("user_id", "role_code")),
     LoggedRow(SETTINGS, "added", SystemSettingFactory, "setting_added", ("value",)),
@@ -544,6 +549,23 @@ DELETED = [
         ScheduleExceptionFactory,
         "schedule_exception_deleted",
         (*EXCEPTION, "created_at"),
+    ),
+    LoggedRow(
+        MANUAL,
+        "in cash",
+        PaymentFactory,
+        "manual_payment_deleted",
+        (
+            *TAKEN,
+            "provider",
+            "idempotency_key",
+            "purpose",
+            "currency",
+            "status",
+            "created_at",
+            "confirmed_at",
+        ),
+        {"manual": True},
     ),
     LoggedRow(
         DELETIONS["content_items"],

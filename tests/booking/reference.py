@@ -699,7 +699,7 @@ class World:
             return False
         if row.has_expired_hold(self.now):
             return row.time.start > self.now and not self.is_blocked(row.time)
-        return row.time.end > self.now
+        return True
 
     def session_for_payment(self, row: Appointment) -> Appointment | None:
         """Return the session that the payment pays for, if there is one."""
@@ -709,15 +709,14 @@ class World:
             # The client gets the same result whether or not the hold was swept.
             if row.time.start <= self.now or self.is_blocked(row.time):
                 return self.expire_unpayable(row)
-        elif row.status == "pending_payment":
-            if row.time.end <= self.now:
-                return self.expire_unpayable(row)
-        elif row.outcome is None and self.can_reclaim(row) and self.paid(row) >= self.agreed(row):
+        elif row.status != "pending_payment":
+            if row.outcome is not None or not self.can_reclaim(row):
+                return None
+            if self.paid(row) < self.agreed(row):
+                return None
             again = self.next_row(row, self.agreed_time(row))
             self.add_appointment(again)
             row = again
-        else:
-            return None
         row.status = "paid"
         self.announce("appointment_paid", row)
         return row

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from booking.errors import (
     ClientUnavailable,
@@ -229,40 +231,46 @@ def test_booking_does_not_take_a_slot_that_is_being_withdrawn(committed: Databas
 # -- closed periods ------------------------------------------------------------------------------
 
 PERIOD = (START.date(), START.date())
-CLOSE = """
-WITH closed AS (
-    INSERT INTO schedule_exceptions (starts_on, ends_on, timezone, kind)
-    VALUES (%s, %s, 'UTC', 'closed')
-)
-UPDATE availability_slots SET note = 'locked' WHERE id = %s
-"""
+
+
+def close_day() -> None:
+    ScheduleExceptionFactory(starts_on=PERIOD[0], ends_on=PERIOD[1], timezone="UTC")
 
 
 def test_booking_waits_for_the_period_that_is_being_closed(committed: Database) -> None:
     slot = AvailabilitySlotFactory(start_at_utc=START, end_at_utc=END)
     values = request(slot=slot)
     with waiting(
-        committed, CLOSE, [*PERIOD, slot.pk], lambda: book_appointment(**values), "COMMIT"
+        committed,
+        "LOCK TABLE appointments IN EXCLUSIVE MODE",
+        [],
+        lambda: book_appointment(**values),
+        "COMMIT",
     ) as results:
-        pass
+        close_day()
     assert isinstance(results[0], TimeNotOffered)
     assert not Appointment.objects.exists()
 
 
 def test_closing_reports_the_session_that_is_being_booked(committed: Database) -> None:
-    service = ServiceFactory(published=True)
-    slot = AvailabilitySlotFactory(service=service, start_at_utc=START, end_at_utc=END)
-    with waiting(
-        committed,
-        "SELECT FROM availability_slots WHERE id = %s FOR NO KEY UPDATE",
-        [slot.pk],
-        lambda: close_period(*PERIOD, timezone="UTC"),
-        "COMMIT",
-    ) as results:
-        row = AppointmentFactory(
-            confirmed=True, service=service, start_at_utc=START, end_at_utc=END
-        )
-    assert [each.pk for each in results[0].booked] == [row.pk]
+    """Also one without a slot, which staff may book in a closed period."""
+    ServiceFactory()
+    UserFactory()
+    close = partial(close_period, *PERIOD, timezone="UTC")
+    with waiting(committed, KEEP_TIME, [START, END], close, "COMMIT") as results:
+        pass
+    assert [each.pk for each in results[0].booked] == [Appointment.objects.get().pk]
+
+
+def test_closing_reports_the_hold_that_is_being_paid_late(committed: Database) -> None:
+    past = timezone.now() - timedelta(minutes=1)
+    hold = AppointmentFactory(start_at_utc=START, end_at_utc=END, hold_expires_at=past)
+    close = partial(close_period, *PERIOD, timezone="UTC")
+    lock = "SELECT FROM appointments WHERE id = %s FOR NO KEY UPDATE"
+    keep = f"UPDATE appointments SET hold_expires_at = '{END}' WHERE id = '{hold.pk}'; COMMIT"
+    with waiting(committed, lock, [hold.pk], close, keep) as results:
+        pass
+    assert [each.pk for each in results[0].booked] == [hold.pk]
 
 
 def test_generation_honours_the_period_that_is_being_closed(committed: Database) -> None:
@@ -276,7 +284,7 @@ def test_generation_honours_the_period_that_is_being_closed(committed: Database)
         lambda: generate_slots(*PERIOD),
         "COMMIT",
     ) as results:
-        ScheduleExceptionFactory(starts_on=PERIOD[0], ends_on=PERIOD[1], timezone="UTC")
+        close_day()
     assert results[0].created == 0
     assert results[0].closed > 0
     assert not AvailabilitySlot.objects.exists()

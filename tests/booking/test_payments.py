@@ -50,7 +50,7 @@ TERMS = "payments_terms_stay"
 ID_STAYS = "payments_provider_id_stays"
 KNOWN = "payments_provider_payment_unique"
 FITS = "payments_fit_price"
-PAID_ONCE = "payments_one_success_per_purpose"
+PAID_ONCE = "payments_one_yookassa_success_per_purpose"
 
 
 def payment(name: str, rule: str | None = None, /, **values: Any) -> Case:

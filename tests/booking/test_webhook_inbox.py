@@ -39,8 +39,13 @@ from tests.booking.outbox_assertions import (
     tracked_names,
     writes_nothing,
 )
-from tests.factories import AppointmentFactory, AvailabilitySlotFactory, PaymentFactory
-from tests.factories.booking import DEPOSIT, PRICE
+from tests.factories import (
+    AppointmentFactory,
+    AvailabilitySlotFactory,
+    PaymentFactory,
+    ScheduleExceptionFactory,
+)
+from tests.factories.booking import DEPOSIT, NEXT_WEEK, PRICE
 from tests.rule_groups import loop_over
 from tests.services import table_checksums
 
@@ -434,9 +439,12 @@ def test_rest_of_the_price_of_a_moved_session_is_accepted() -> None:
 # -- late payments (states.md) --------------------------------------------------------------------
 
 
-def late_payment() -> tuple[Appointment, Payment]:
+SLOTLESS = NEXT_WEEK + timedelta(days=7000)
+
+
+def late_payment(**values: Any) -> tuple[Appointment, Payment]:
     """Create a hold that expired and was canceled while its payment was pending."""
-    row = book()
+    row = book(**values)
     payment = known_payment(row)
     assert expire_holds(clock=at(row.hold_expires_at)) == 1
     row.refresh_from_db()
@@ -525,6 +533,26 @@ def test_late_payment_takes_the_time_of_another_expired_hold() -> None:
     assert Appointment.objects.get(rescheduled_from=row).status == "confirmed"
 
 
+def close_day_of(row: Appointment, *, minutes: int) -> None:
+    """Close the day of a session, as if that many minutes after it was booked."""
+    day, created_at = row.start_at_utc.date(), row.created_at + timedelta(minutes=minutes)
+    ScheduleExceptionFactory(starts_on=day, ends_on=day, timezone="UTC", created_at=created_at)
+
+
+@loop_over("values", [{}, {"start": SLOTLESS}])
+def test_late_payment_is_due_back_if_the_time_was_closed(values: dict[str, Any]) -> None:
+    row, payment = late_payment(**values)
+    close_day_of(row, minutes=1)
+    check_due_back(payment, row)
+
+
+def test_late_payment_takes_a_closed_time_that_staff_chose() -> None:
+    row, payment = late_payment(start=SLOTLESS)
+    close_day_of(row, minutes=-1)
+    deliver(payment)
+    assert Appointment.objects.get(rescheduled_from=row).status == "confirmed"
+
+
 @loop_over("source", ["the slot itself", "the calendar"])
 def test_late_payment_is_due_back_if_the_time_is_blocked(source: str) -> None:
     row, payment = late_payment()
@@ -598,7 +626,7 @@ def breaks_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     "sabotage",
     [
         lambda patch: patch.setattr(settlement, "confirm_locked_appointment", raise_bug),
-        lambda patch: patch.setattr(settlement, "track_appointment", raise_bug),
+        lambda patch: patch.setattr(settlement, "track_paid", raise_bug),
         lambda patch: patch.setattr(settlement, "get_paid_appointment", raise_bug),
         fails_to_publish,
         breaks_a_rule,

@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 
 from django.conf import settings
 
-PLAN_FILE = "crm/migrations/data/tracking_plan_0501.json"
+PLAN_FILE = "docs/spec/events.json"
 PLAN = json.loads(Path(settings.BASE_DIR, PLAN_FILE).read_text("utf-8"))
 ENVELOPE: dict[str, dict[str, Any]] = PLAN["envelope"]
 TOPICS = {

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection, models
+from django.utils import timezone
 
 from identity.models import Role
 from tests.db import catalog
@@ -34,6 +35,12 @@ pytestmark = pytest.mark.django_db
 CARRIES: dict[tuple[str, str], dict[str, Any]] = {
     ("curated_items", "interactive_definition_id"): {"interactive": True},
     ("leads", "merged_into_id"): {"status": "inactive"},
+    ("payments", "recorded_by_user_id"): {
+        "provider": "manual",
+        "method": "cash",
+        "status": "succeeded",
+        "confirmed_at": timezone.now(),
+    },
     # The events of these tests have no parameters in the tracking plan.
     ("lead_timeline_events", "event_name"): {"properties": {}},
     ("analytics_events", "event_name"): {"properties": {}},

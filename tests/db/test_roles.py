@@ -7,17 +7,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, models, transaction
 
+from booking.models import ScheduleException
 from content.models import ContentItem
 from ebalance.db import checks
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.db.ids import uuid7
+from ebalance.db.operations import CreateView
 from ebalance.db.schema import grants, roles
 from ebalance.db.schema.data_map import Column, Table, columns, tables, views
 from ebalance.db.server import QUIET_LOG
@@ -27,6 +31,7 @@ from tests.factories import (
     FACTORIES,
     AppointmentFactory,
     AuditLogEntryFactory,
+    AvailabilitySlotFactory,
     ContentItemFactory,
     ContentRevisionFactory,
     EntityFactory,
@@ -34,6 +39,8 @@ from tests.factories import (
     LeadTimelineEventFactory,
     MessageTemplateFactory,
     ReviewFactory,
+    ScheduleExceptionFactory,
+    ServiceFactory,
     UserFactory,
 )
 from tests.processes import ROOT, environment, manage
@@ -186,6 +193,49 @@ def check_writes_nothing(table: Table) -> None:
 def test_analyst_writes_nothing(app: str) -> None:
     with acting_as(grants.ANALYST):
         check_each(tables_of(app), check_writes_nothing)
+
+
+# -- views ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", [grants.APP, grants.ANALYST])
+def test_clients_read_the_free_slots(role: str) -> None:
+    ServiceFactory(published=True, duration_minutes=50)
+    slot = AvailabilitySlotFactory()
+    closed = ScheduleExceptionFactory(starts_on="2020-01-01", ends_on="2020-01-02")
+    with acting_as(role):
+        assert [row["slot_id"] for row in execute("SELECT * FROM bookable_slots")] == [slot.pk]
+    day = slot.start_at_utc.date()
+    ScheduleException.objects.filter(pk=closed.pk).update(starts_on=day, ends_on=day)
+    with acting_as(role):
+        assert execute("SELECT * FROM bookable_slots") == []
+
+
+@pytest.mark.parametrize("security_invoker", [True, False])
+def test_view_with_rights_of_its_owner_reads_what_the_analyst_may_not(
+    security_invoker: bool,
+) -> None:
+    execute("DROP VIEW bookable_slots")
+    query = """
+        SELECT id AS slot_id, NULL::uuid AS service_id, now() AS start_at_utc, now() AS end_at_utc,
+               length(email)::smallint AS buffer_minutes
+        FROM users
+    """
+    operation = CreateView("BookableSlot", query, security_invoker=security_invoker)
+    _, args, options = operation.deconstruct()
+    assert CreateView(*args, **options).deconstruct() == operation.deconstruct()
+    state = SimpleNamespace(apps=apps)
+    with connection.schema_editor() as editor:
+        operation.database_forwards("booking", editor, state, state)
+    grant()
+    assert grants.differences() == []
+    user = UserFactory(email="anna@example.com")
+    with acting_as(grants.ANALYST):
+        with denies():
+            execute("SELECT email FROM users")
+        with denies() if security_invoker else nullcontext():
+            (row,) = execute("SELECT * FROM bookable_slots WHERE slot_id = %s", [user.pk])
+            assert row["buffer_minutes"] == 16
 
 
 # -- the app ----------------------------------------------------------------------------------

@@ -226,6 +226,20 @@ class PaymentFactory(EntityFactory):
         succeeded = factory.Trait(answered=True, status="succeeded", confirmed_at=now())
         canceled = factory.Trait(answered=True, status="canceled", failure_category="canceled")
         failed = factory.Trait(status="failed", failure_category="timeout")
+        manual = factory.Trait(
+            provider="manual",
+            method="transfer",
+            recorded_by=factory.SubFactory(UserFactory),
+            purpose="full",
+            status="succeeded",
+            confirmed_at=now(),
+        )
+
+    @classmethod
+    def _create(cls, model_class: type[Payment], *args: Any, **kwargs: Any) -> Payment:
+        if kwargs.get("provider") == "manual":  # no step before it
+            return model_class._default_manager.create(**kwargs)
+        return super()._create(model_class, *args, **kwargs)
 
 
 class RefundFactory(EntityFactory):

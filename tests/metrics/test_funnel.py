@@ -163,6 +163,24 @@ def test_money_taken_by_staff_passes_paid_also_after_a_move() -> None:
     assert funnel() == [1, 1, 1, 1]
 
 
+def test_money_of_staff_passes_paid_with_the_confirmation() -> None:
+    """Also without a booking_paid event, and where the session was moved since."""
+    service("first"), lead("lead:a")
+    begin("lead:a")
+    old = appointment("old", "10-19 10:00", status="rescheduled")
+    appointment("new", "10-20 10:00", rescheduled_from_id=old)
+    manual = {
+        "provider": "manual",
+        "method": "cash",
+        "recorded_by_user_id": key("user:owner"),
+        "provider_payment_id": None,
+    }
+    taken_at = at("10-05 10:02")
+    payment("old", 5000, "10-05 10:02", status="succeeded", confirmed_at=taken_at, **manual)
+    confirmed("10-05 10:03", "lead:a", "10-20 10:00")
+    assert funnel() == [1, 1, 1, 1]
+
+
 def test_confirmation_means_the_own_appointment_at_that_time() -> None:
     service("first"), lead("lead:a"), lead("lead:b")
     begin("lead:a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections import Counter
 from datetime import date
 from typing import Any
 from uuid import uuid4
@@ -12,12 +13,14 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
+from booking.services import record_manual_payment
 from crm.models import AnalyticsEvent, LeadIdentity
 from crm.services import record_event
 from ebalance.metrics import Period
 from ebalance.services import InvalidInput
 from tests.booking.outbox_assertions import book, paid
-from tests.factories import ServiceFactory, SystemSettingFactory
+from tests.factories import ServiceFactory, SystemSettingFactory, UserFactory
+from tests.factories.booking import DEPOSIT, PRICE
 from tests.rule_groups import loop_over
 
 from .rows import at
@@ -58,6 +61,27 @@ def test_visitor_who_books_passes_the_whole_funnel(is_free: bool) -> None:
     assert figures["booking_funnel"] == steps
     assert figures["booking_funnel_by"]["service"] == {row.service.slug: steps}
     assert figures["booking_funnel_by"]["format"] == {"online": steps}
+
+
+def test_visitor_who_pays_in_cash_passes_the_whole_funnel() -> None:
+    begin()
+    row, owner = book(anonymous_id=BROWSER), UserFactory(role="owner")
+    for number, amount in enumerate([DEPOSIT - 1, 1, PRICE - DEPOSIT]):
+        record_manual_payment(
+            row, method="cash", amount=amount, idempotency_key=f"cash-{number}", actor=owner
+        )
+    figures = json.loads(command("--json"))
+    steps = {"started": 1, "slot_selected": 1, "paid": 1, "confirmed": 1}
+    assert figures["booking_funnel"] == steps
+    assert figures["booking_funnel_by"]["entry_point"] == {"ads": steps}
+    assert figures["payments"]["started"] == 0  # of the provider
+    assert (figures["revenue"]["gross"], figures["revenue"]["payments"]) == (PRICE, 3)
+    events = AnalyticsEvent.objects.filter(properties__payment_provider="manual")
+    # The first part leaves the hold waiting.
+    assert Counter(events.values_list("tracking_event", flat=True)) == {
+        "payment_started": 3,
+        "booking_paid": 2,
+    }
 
 
 def test_booking_stores_browser_and_visit() -> None:

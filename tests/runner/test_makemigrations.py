@@ -43,7 +43,7 @@ def loader() -> MigrationLoader:
     return MigrationLoader(None)
 
 
-# Numbers of booking's migrations: the newest one, and the two that come next.
+# Numbers of booking's migrations: the newest one, and the next two.
 LAST, NEXT, AFTER = (
     f"{int(leaf[1][:4]) + ahead:04}"
     for leaf in loader().graph.leaf_nodes("booking")

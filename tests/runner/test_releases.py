@@ -135,6 +135,19 @@ def test_restored_copy_of_production_is_production(project: Project) -> None:
         project.migrate("booking", "0301", environment="dev")
 
 
+@pytest.mark.parametrize(
+    ("environments", "stored"),
+    [(["dev"], []), (["dev", "stage"], ["stage"]), (["stage", "prod", "stage", "dev"], ["prod"])],
+)
+def test_deployed_database_stores_its_environment(
+    project: Project, environments: list[str], stored: list[str]
+) -> None:
+    for environment in environments:
+        project.migrate(environment=environment)
+    rows = project.execute("SELECT value FROM system_settings WHERE key = 'environment'")
+    assert [value for (value,) in rows] == stored
+
+
 def test_stage_and_development_are_warned(project: Project) -> None:
     project.add(
         "booking", "0390_drops", 'migrations.RemoveField("service", "description_markdown")'

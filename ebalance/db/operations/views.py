@@ -9,7 +9,9 @@ class CreateView(Operation):
     """Creates the view of an unmanaged model, with the model's comments.
 
     ``name``: the model, whose CreateModel is an earlier operation. ``query``: the SELECT. The view
-    reads with the privileges of the role that asks, or with those of its owner.
+    reads with the privileges of the role that asks. With ``security_invoker=False`` it reads with
+    those of its owner: the analyst reads tables through it that the analyst may not read. No
+    function of a caller's query then runs on rows that the view leaves out (security_barrier).
     """
 
     category = OperationCategory.ADDITION
@@ -21,8 +23,8 @@ class CreateView(Operation):
         self.security_invoker = security_invoker
 
     def deconstruct(self):
-        changed = {} if self.security_invoker else {"security_invoker": False}
-        return self.__class__.__name__, [self.name, self.query], changed
+        options = {} if self.security_invoker else {"security_invoker": False}
+        return self.__class__.__name__, [self.name, self.query], options
 
     def state_forwards(self, app_label, state):
         pass
@@ -32,8 +34,8 @@ class CreateView(Operation):
         quote, value = schema_editor.quote_name, schema_editor.quote_value
         view = quote(meta.db_table)
         query = self.query.strip().rstrip(";")
-        options = f"security_invoker = {str(self.security_invoker).lower()}"
-        _execute(schema_editor, f"CREATE VIEW {view} WITH ({options}) AS\n{query}")
+        option = "security_invoker" if self.security_invoker else "security_barrier"
+        _execute(schema_editor, f"CREATE VIEW {view} WITH ({option} = true) AS\n{query}")
         _execute(schema_editor, f"COMMENT ON VIEW {view} IS {value(meta.db_table_comment)}")
         for field in meta.concrete_fields:
             column = f"{view}.{quote(field.column)}"

@@ -14,13 +14,15 @@ def is_production(cursor: Any) -> bool:
     return settings.ENVIRONMENT == "prod" or _stored(cursor) == "prod"
 
 
-def mark_production(cursor: Any) -> None:
-    """Store in the database that it is the one of production."""
-    if settings.ENVIRONMENT == "prod" and _has_settings(cursor) and _stored(cursor) != "prod":
+def mark_environment(cursor: Any) -> None:
+    """Store in a deployed database whose it is: of prod or stage. That of prod stays marked so."""
+    if settings.ENVIRONMENT == "dev" or not _has_settings(cursor):
+        return
+    if _stored(cursor) not in ("prod", settings.ENVIRONMENT):
         cursor.execute(
-            "INSERT INTO public.system_settings (key, value) VALUES (%s, to_jsonb('prod'::text)) "
+            "INSERT INTO public.system_settings (key, value) VALUES (%s, to_jsonb(%s::text)) "
             "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            [KEY],
+            [KEY, settings.ENVIRONMENT],
         )
 
 

@@ -15,7 +15,7 @@ from ebalance.db.autodetector import SafeAutodetector
 from ebalance.db.backend.direct import use_direct_connection
 from ebalance.db.runner.executor import Executor
 from ebalance.db.runner.indexes import repair_indexes
-from ebalance.db.runner.production import mark_production
+from ebalance.db.runner.production import mark_environment
 from ebalance.db.runner.session import exclusive_session
 from ebalance.db.schema import drift
 
@@ -44,7 +44,7 @@ class Command(migrate.Command):
                 repair_indexes(connection, self.write)
                 super().handle(*args, **options)
                 with connection.cursor() as cursor:
-                    mark_production(cursor)
+                    mark_environment(cursor)
                 if options["verbosity"] and not drift.unapplied_migrations():
                     drift.report_drift(self.stdout)
         except CommandError:

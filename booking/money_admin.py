@@ -1,0 +1,184 @@
+"""Pages of money, and the dialogs in which staff record it (access.md §1)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import uuid4
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
+
+from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, choice, service_action
+from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
+from ebalance.services import uuid_or_none
+
+from .models import Appointment, Payment, PaymentWebhookEvent, Refund
+from .services import record_refund, send_refund
+from .services.chains import read_chain_keys
+
+
+def roubles() -> forms.IntegerField:
+    return forms.IntegerField(
+        label=_("Amount, roubles"), min_value=1, widget=UnfoldAdminIntegerFieldWidget
+    )
+
+
+def key_of_click() -> forms.CharField:
+    """A key that the opened dialog keeps: a form that is sent twice is recorded once."""
+    return forms.CharField(widget=forms.HiddenInput, initial=uuid4)
+
+
+class MoneyDialog(Dialog):
+    """Records money that staff took. Offers the part of the price that is not paid yet."""
+
+    shown_at = "amount"
+    method = choice(_("How it was paid"), Payment.Method.choices)
+    amount = roubles()
+    outcome = choice(
+        _("The session"),
+        [("attended", _("took place")), ("no_show", _("the client did not come"))],
+        required=False,
+        help_text=_("Leave this empty if the session is still ahead."),
+    )
+    idempotency_key = key_of_click()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["amount"].initial = self.unpaid_part()
+
+    def unpaid_part(self) -> int | None:
+        key = uuid_or_none(self.object_id)
+        row = None if key is None else Appointment.objects.filter(pk=key).first()
+        if row is None:
+            return None
+        paid = Payment.objects.filter(appointment__in=read_chain_keys(row.pk), status="succeeded")
+        held = sum(paid.with_balance().values_list("balance", flat=True))
+        return max(row.price_amount - held, 0) or None
+
+
+class HandedBackDialog(Dialog):
+    """Records money that staff gave back. Offers all that is held of the payment."""
+
+    shown_at = "amount"
+    amount = roubles()
+    id = key_of_click()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        key = uuid_or_none(self.object_id)
+        row = None if key is None else Payment.objects.filter(pk=key).with_balance().first()
+        self.fields["amount"].initial = None if row is None else row.balance or None
+
+
+def only_of_the_day(request, rows: QuerySet, column: str) -> QuerySet:
+    """All rows for the owner, and those of today for the assistant."""
+    if "owner" in request.user.role_codes:
+        return rows
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    return rows.filter(**{f"{column}__gte": midnight})
+
+
+class PaymentInline(ReadOnly, TabularInline):
+    model = Payment
+    show_title = True
+    fields = (
+        "purpose",
+        "amount",
+        "provider",
+        "method",
+        "status",
+        "receipt_status",
+        "created_at",
+        "confirmed_at",
+    )
+
+    def get_queryset(self, request):
+        return only_of_the_day(request, super().get_queryset(request), "created_at")
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnly, ServiceActionAdmin):
+    """Staff record money on the page of its session, and here that they gave it back."""
+
+    list_display = (
+        "appointment",
+        "purpose",
+        "amount",
+        "provider",
+        "method",
+        "status",
+        "receipt_status",
+        "created_at",
+        "confirmed_at",
+    )
+    list_filter = ("status", "provider", "method", "receipt_status", "purpose", "created_at")
+    search_fields = ("idempotency_key", "provider_payment_id")
+    actions_detail = ("hand_back",)
+    buttons: ClassVar = {"succeeded": ("hand_back",)}
+    hand_back = service_action(
+        "hand_back",
+        _("Money was given back"),
+        record_refund,
+        form=HandedBackDialog,
+        permission="record",
+    )
+
+    def has_record_permission(self, request, object_id=None) -> bool:
+        return request.user.has_perm("booking.record_refund")
+
+    def get_queryset(self, request):
+        return only_of_the_day(request, super().get_queryset(request), "created_at")
+
+
+def hand_back_due(row: Refund, **values: Any) -> Refund:
+    return record_refund(row.payment_id, amount=row.amount, id=row.pk, **values)
+
+
+@admin.register(Refund)
+class RefundAdmin(ReadOnly, ServiceActionAdmin):
+    """The owner sends what is due to the provider; staff record what they gave back by hand."""
+
+    list_display = (
+        "payment",
+        "amount",
+        "reason",
+        "status",
+        "requested_at",
+        "sent_at",
+        "succeeded_at",
+    )
+    list_filter = ("status", "reason", "requested_at")
+    search_fields = ("provider_refund_id", "payment__provider_payment_id")
+    actions_detail = ("send", "hand_back")
+    buttons: ClassVar = {"due": ("send", "hand_back"), "failed": ("send", "hand_back")}
+    send = service_action("send", _("Send to the provider"), send_refund, permission="send")
+    hand_back = service_action(
+        "hand_back", _("Given back by hand"), hand_back_due, permission="record"
+    )
+
+    def has_send_permission(self, request, object_id=None) -> bool:
+        return request.user.has_perm("booking.change_refund")
+
+    def has_record_permission(self, request, object_id=None) -> bool:
+        return request.user.has_perm("booking.record_refund")
+
+    def get_queryset(self, request):
+        return only_of_the_day(request, super().get_queryset(request), "requested_at")
+
+
+@admin.register(PaymentWebhookEvent)
+class PaymentWebhookEventAdmin(ReadOnly, ModelAdmin):
+    list_display = (
+        "event_type",
+        "provider_payment_id",
+        "received_at",
+        "processed_at",
+        "attempts",
+        "last_error",
+    )
+    list_filter = ("last_error", "received_at")
+    search_fields = ("provider_payment_id", "provider_event_id", "event_type")
