@@ -44,6 +44,8 @@ STATUSES: list[tuple[type[models.Model], str]] = [
     (Appointment, "status"),
     (Payment, "status"),
     (Payment, "failure_category"),
+    (Payment, "receipt_status"),
+    (Payment, "provider"),
     (Refund, "status"),
     (AnonymousQuestion, "status"),
     (Review, "status"),

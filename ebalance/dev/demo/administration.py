@@ -7,7 +7,7 @@ from functools import partial
 
 from audit.models import MessageTemplate, SystemSetting
 from booking.models import AvailabilitySlot, ScheduleRule, Service
-from booking.services import block_slot, generate_slots
+from booking.services import block_slot, close_period, generate_slots, open_period
 from content.services import publish
 from ebalance.actor import acting_as
 
@@ -78,6 +78,7 @@ def plan(world: World) -> None:
     first = world.today - timedelta(weeks=WEEKS_BACK)
     world.at(world.on(first, 6), partial(add_working_hours, world, first))
     world.at(world.day(-3, 12, 40), partial(block_free_hour, world))
+    world.at(world.day(-2, 17), partial(add_exceptions, world))
 
 
 def add_settings(world: World) -> None:
@@ -131,3 +132,31 @@ def block_free_hour(world: World) -> None:
     )
     if slot := free.order_by("start_at_utc").first():
         block_slot(slot, actor=world.owner)
+
+
+def add_exceptions(world: World) -> None:
+    """A Saturday off for a seminar, and an evening with extra hours instead."""
+    saturday = world.today + timedelta(days=(4 - world.today.weekday()) % 7 + 8)
+    closed = close_period(
+        saturday,
+        saturday,
+        timezone=world.zone.key,
+        note="Учебный семинар",
+        actor=world.owner,
+        clock=world.clock,
+    )
+    evening = world.workday(7)
+    opened = open_period(
+        evening,
+        evening,
+        timezone=world.zone.key,
+        start_local=time(19, 30),
+        end_local=time(21, 15),
+        service=world.services["individual"],
+        note="Вместо субботы",
+        actor=world.owner,
+        clock=world.clock,
+    )
+    extra = AvailabilitySlot.objects.filter(schedule_exception_id=opened.exception.pk)
+    for row in (closed.exception, opened.exception, *extra):
+        world.stamp(row)

@@ -9,6 +9,7 @@ from typing import Any
 from booking.models import Appointment, AvailabilitySlot, IntakeForm
 from booking.services import (
     book_appointment,
+    book_for_client,
     cancel_appointment,
     expire_holds,
     record_outcome,
@@ -103,6 +104,23 @@ def book(
     return appointment
 
 
+def book_by_telephone(world: World, person: Person, service: str, start: datetime) -> Appointment:
+    """The client calls, and the psychologist keeps the time for a day without a payment."""
+    appointment = book_for_client(
+        world.services[service],
+        client_request_id=f"demo-{world.uuid()}",
+        start=start,
+        client=person.account,
+        timezone=person.zone,
+        format="online",
+        topic=person.topic,
+        override=True,
+        actor=world.owner,
+        clock=world.clock,
+    )
+    return world.stamp(appointment)
+
+
 def expire_later(world: World) -> None:
     world.at(world.time + HOLD, partial(expire_holds, clock=world.clock))
 
@@ -136,7 +154,7 @@ def cancel(
         world.at(when, partial(money.give_back_part, world, canceled.appointment, 3000))
     elif refund == "sent":
         when = world.time + timedelta(hours=3)
-        world.at(when, partial(money.send_refund, world, canceled.appointment))
+        world.at(when, partial(money.ask_for_refund, world, canceled.appointment))
 
 
 def move(world: World, appointment: Appointment, start: datetime, *, by: str, outcome: str) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from booking.models import Appointment, Payment, Refund
 from booking.services import (
     attach_provider_id,
     fail_payment,
     receive_webhook,
+    record_manual_payment,
+    record_refund,
+    send_refund,
     start_payment,
 )
 
@@ -48,8 +52,18 @@ def pay_rest_later(world: World, appointment: Appointment) -> None:
 
 
 def deliver_success(world: World, payment: Payment) -> Payment:
-    deliver(world, payment, "payment.succeeded")
+    deliver(world, payment, "payment.succeeded", receipt_status=choose_receipt(world))
     return payment
+
+
+def choose_receipt(world: World) -> str | None:
+    """The tax receipt: the practice has them since five weeks, and the latest are on their way."""
+    age = world.now - world.time
+    if age > timedelta(weeks=5):
+        return None
+    if age < timedelta(days=3):
+        return "pending"
+    return "canceled" if world.random.random() < 0.05 else "succeeded"
 
 
 def decline(world: World, appointment: Appointment, purpose: str, category: str) -> None:
@@ -69,7 +83,7 @@ def break_off(world: World, appointment: Appointment, purpose: str, category: st
     fail_payment(payment, category=category, clock=world.clock)
 
 
-def deliver(world: World, payment: Payment, event_type: str, **values: str) -> None:
+def deliver(world: World, payment: Payment, event_type: str, **values: Any) -> None:
     receive_webhook(
         event_type=event_type,
         provider_payment_id=str(payment.provider_payment_id),
@@ -79,6 +93,29 @@ def deliver(world: World, payment: Payment, event_type: str, **values: str) -> N
         **values,
     )
     payment.refresh_from_db()
+
+
+def take(
+    world: World,
+    appointment: Appointment,
+    method: str,
+    amount: int | None = None,
+    outcome: str | None = None,
+) -> None:
+    """The psychologist takes money: ``amount`` roubles, or all that the price still lacks."""
+    if amount is None:
+        held = Payment.objects.filter(appointment=appointment.pk, status="succeeded")
+        amount = appointment.price_amount - sum(payment.amount for payment in held)
+    payment = record_manual_payment(
+        appointment.pk,
+        method=method,
+        amount=amount,
+        idempotency_key=f"demo-{world.uuid()}",
+        outcome=outcome,
+        actor=world.owner,
+        clock=world.clock,
+    )
+    world.stamp(payment)
 
 
 # -- refunds --------------------------------------------------------------------------------------
@@ -95,17 +132,22 @@ def give_back_due(world: World, appointment: Appointment) -> None:
 
 
 def give_back_part(world: World, appointment: Appointment, amount: int) -> None:
-    """The psychologist returns a part by hand: the first refund ends, the rest stays due."""
+    """The psychologist transfers a part herself: the first refund ends, the rest stays due."""
     for refund in due_refunds(appointment):
-        deliver_refund(world, refund.payment, amount)
+        record_refund(
+            refund.payment, amount=amount, id=world.uuid(), actor=world.owner, clock=world.clock
+        )
 
 
-def send_refund(world: World, appointment: Appointment) -> None:
-    """The refund was requested from the provider, who has not answered yet."""
+def ask_for_refund(world: World, appointment: Appointment) -> None:
+    """The provider was asked for the refund, and has not answered yet."""
     for refund in due_refunds(appointment):
-        refund.status, refund.sent_at = Refund.Status.SENT, world.time
-        refund.provider_refund_id = f"demo-{world.uuid()}"
-        refund.save(update_fields=["status", "sent_at", "provider_refund_id"])
+        send_refund(
+            refund,
+            provider_refund_id=f"demo-{world.uuid()}",
+            actor=world.owner,
+            clock=world.clock,
+        )
 
 
 def due_refunds(appointment: Appointment) -> list[Refund]:

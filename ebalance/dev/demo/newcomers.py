@@ -162,8 +162,13 @@ def book_as_pair(world: World, start: datetime, week: int) -> None:
     money.pay(world, appointment, "deposit")
     if week == -3:
         fill_intake(world, appointment, ANSWERS["yulia"], submit=True)
-    finish(world, appointment, "attended")
-    money.pay_rest_later(world, appointment)
+        finish(world, appointment, "attended")
+        money.pay_rest_later(world, appointment)
+        return
+    world.at(  # at the practice, by the card terminal
+        start + timedelta(minutes=85),
+        partial(money.take, world, appointment, "card", outcome="attended"),
+    )
 
 
 def never_pay(world: World, key: str, start: datetime) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from . import money, newcomers
-from .booking_steps import book, cancel, finish, move, open_cabinet
+from .booking_steps import book, book_by_telephone, cancel, finish, move, open_cabinet
 from .world import World
 
 # key: hour, how they pay, days of the session as World.workday counts them (below 0: before today)
@@ -17,15 +17,18 @@ SERIES: dict[str, tuple[int, str, list[int]]] = {
     "elena": (16, "full", [-40, -25, -20, -15, -10, -5, 0]),
     "igor": (11, "rest", [-37, -22, -17, -12, -7, -2, 3]),
     "olga": (15, "full", [-26, -21, -16, -11, -6, -1, 4]),
-    "natalia": (17, "full", [-24, -14, -4]),
+    "natalia": (17, "transfer", [-24, -14, -4]),
     "sergey": (13, "full", [-23, -18, -8, -3]),
-    "anna2": (15, "rest", [-22, -17, -7, 8]),
-    "tatiana": (12, "full", [-21, -16, -6, 4]),
+    "anna2": (15, "sbp", [-22, -17, -7, 8]),
+    "tatiana": (12, "parts", [-21, -16, -6, 4]),
     "alexey": (15, "full", [-19, -9]),
-    "dmitry2": (18, "deposit", [-10, 0]),
+    "dmitry2": (18, "cash", [-10, 0]),
     "svetlana": (17, "deposit", [-17, -12]),
     "viktor": (14, "full", [-38]),
 }
+BY_TELEPHONE = ("transfer", "parts")
+# How the psychologist takes the rest of the price, after the session.
+REST_BY_HAND = {"cash": "cash", "sbp": "sbp", "parts": "cash"}
 MONTH = -21  # the working day before the last four weeks
 # (key, day): what happened instead of an attended session, and its arguments
 INSTEAD: dict[tuple[str, int], tuple[str, dict]] = {
@@ -62,12 +65,20 @@ def plan(world: World) -> None:
 
 
 def book_next(world: World, key: str, day: int, start: datetime, payment: str) -> None:
-    """Book the next session from the cabinet, a week before it, and pay for it."""
+    """Book the next session a week before it. INSTEAD has the sessions that did not take place."""
     person = world.people[key]
-    if day > MONTH:
-        open_cabinet(world, person)
-    appointment = book(world, person, "individual", start)
-    money.pay(world, appointment, "full" if payment == "full" else "deposit")
+    if payment in BY_TELEPHONE:
+        appointment = book_by_telephone(world, person, "individual", start)
+        amount = None if payment == "transfer" else 2000
+        world.at(
+            world.time + timedelta(hours=5),
+            partial(money.take, world, appointment, "transfer", amount),
+        )
+    else:
+        if day > MONTH:
+            open_cabinet(world, person)
+        appointment = book(world, person, "individual", start)
+        money.pay(world, appointment, "full" if payment == "full" else "deposit")
     kind, values = INSTEAD.get((key, day), ("attended", {}))
     if kind == "canceled":
         when = start - timedelta(hours=values["hours"])
@@ -80,6 +91,12 @@ def book_next(world: World, key: str, day: int, start: datetime, payment: str) -
         world.at(
             when,
             partial(move, world, appointment, new_start, by=values["by"], outcome="attended"),
+        )
+    elif kind == "attended" and payment in REST_BY_HAND:
+        method = REST_BY_HAND[payment]
+        world.at(
+            start + timedelta(minutes=52),
+            partial(money.take, world, appointment, method, outcome="attended"),
         )
     elif kind != "unrecorded":
         finish(world, appointment, kind)
