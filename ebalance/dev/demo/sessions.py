@@ -11,16 +11,16 @@ from .world import World
 
 # key: hour, how they pay, days of the session as World.workday counts them (below 0: before today)
 SERIES: dict[str, tuple[int, str, list[int]]] = {
-    "anna": (11, "full", [-55, -40, -25, -20, -15, -10, -5, 0]),
-    "maria": (12, "full", [-54, -39, -24, -19, -14, -9, -4, 1]),
+    "anna": (11, "full", [-55, -25, -20, -15, -10, -5, 0]),
+    "maria": (12, "full", [-54, -24, -19, -14, -9, -4, 1]),
     "dmitry": (18, "rest", [-38, -23, -18, -13, -8, -3, 2]),
     "elena": (16, "full", [-40, -25, -20, -15, -10, -5, 0]),
     "igor": (11, "rest", [-37, -22, -17, -12, -7, -2, 3]),
-    "olga": (15, "full", [-26, -21, -16, -11, -6, -1, 4]),
-    "natalia": (17, "transfer", [-24, -14, -4]),
+    "olga": (15, "full", [-26, -16, -11, -6, -1, 4]),
+    "natalia": (17, "transfer", [-14, -4]),
     "sergey": (13, "full", [-23, -18, -8, -3]),
-    "anna2": (15, "sbp", [-22, -17, -7, 8]),
-    "tatiana": (12, "parts", [-21, -16, -6, 4]),
+    "anna2": (15, "sbp", [-17, -7, 8]),
+    "tatiana": (12, "parts", [-16, -6, 4]),
     "alexey": (15, "full", [-19, -9]),
     "dmitry2": (18, "cash", [-10, 0]),
     "svetlana": (17, "deposit", [-17, -12]),
