@@ -178,7 +178,7 @@ def test_special_people_exist(demo: Period) -> None:
     assert Appointment.objects.filter(client=None, status="confirmed").exists()
 
 
-def test_contacts_belong_to_nobody(demo: Period) -> None:
+def test_contacts_are_invented(demo: Period) -> None:
     for user in User.objects.exclude(user_roles__role="owner"):
         assert user.email is None or user.email.endswith("@example.com")
         assert user.phone is None or user.phone.startswith("+790000000")

@@ -1,4 +1,4 @@
-"""Steps that a session of the demo data goes through, each at the time of the simulated clock."""
+"""Steps of a session of the demo data, each at the time of the simulated clock."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def run(
 
 
 def begin_run(world: World, definitions: dict[str, InteractiveDefinition]) -> None:
-    """Somebody answers the quiz at this moment."""
+    """A visitor answers the quiz at this moment."""
     start_run(
         definitions["quiz"],
         anonymous_id=world.browser(),

@@ -1,4 +1,4 @@
-"""People who came during the month, each with a story of their own."""
+"""People who are new in this month, each with a story of their own."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def plan(world: World) -> None:
         )
         world.people[key] = person
         hour, minute = 10 + world.random.randrange(9), world.random.randrange(60)
-        if days == 1:  # whoever books just now has registered just now
+        if days == 1:  # the person of newcomers.book_now
             world.at(world.ago(minutes=30), partial(add_account, world, person), recent=True)
         else:
             world.at(world.day(-days, hour, minute), partial(add_account, world, person))
@@ -155,7 +155,7 @@ def add_note(world: World, key: str) -> None:
 
 
 def add_caller(world: World) -> None:
-    """Somebody has called, and the psychologist keeps the telephone."""
+    """A woman has called, and the psychologist keeps her telephone number."""
     with acting_as(world.owner):
         lead = Lead.objects.create(source="question", topic_id="relationships")
         sealed: dict[str, Any] = {"phone_encrypted": Plaintext("+79000000043")}

@@ -154,7 +154,7 @@ def plan_decided(world: World) -> None:
 
 
 def plan_queue(world: World) -> None:
-    """What waits now: fresh questions, an overdue one, crises in time and overdue."""
+    """The queue of now: fresh questions, an overdue one, crises in time and overdue."""
     wait = partial(ask, world, recent=True)
     for number, text in enumerate(texts.PENDING):
         wait(world.ago(hours=1.4 + 5 * number), text, publish=number % 2 == 0)

@@ -1,4 +1,4 @@
-"""Sessions of the clients who come regularly: two months back, the last four weeks, and ahead."""
+"""Sessions of the regular clients: two months back, the last four weeks, and ahead."""
 
 from __future__ import annotations
 

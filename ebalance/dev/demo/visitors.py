@@ -1,4 +1,4 @@
-"""Visitors of the site who stay unknown, and those who come from it to Telegram."""
+"""Visitors of the site who stay unknown, and those who follow a link into Telegram."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .content import ARTICLES
 from .world import Person, World
 
 
-class Way(NamedTuple):
+class Click(NamedTuple):
     """A click on a link into Telegram, and what followed."""
 
     days: int  # since the click
@@ -33,19 +33,19 @@ SERVICES = ["individual", "first", "individual", "pair", "individual"]
 SOURCES = {"seo": ("search", "organic"), "ads": ("direct", "cpc"), "telegram": ("tg", "social")}
 STARTS, READERS = 24, 25
 TELEGRAM = [
-    Way(64, 0.1, 0.2, False, (1, 7, 30)),
-    Way(43, 0.1, 0.3, False, (1, 30)),
-    Way(26, 0.1, 0.2, False, (1, 7, 14)),
-    Way(24, 0.2, 0.4, True, (1,)),
-    Way(21, None, None, False, ()),
-    Way(19, 0.1, 0.3, False, (1, 7)),
-    Way(16, 0.5, None, False, (7,)),
-    Way(14, None, None, False, ()),
-    Way(11, 0.1, 0.2, False, (1, 7)),
-    Way(9, 0.3, 1.0, False, (1,)),
-    Way(6, 0.1, None, True, ()),
-    Way(4, None, None, False, ()),
-    Way(2, 0.1, 0.2, False, (1,)),
+    Click(64, 0.1, 0.2, False, (1, 7, 30)),
+    Click(43, 0.1, 0.3, False, (1, 30)),
+    Click(26, 0.1, 0.2, False, (1, 7, 14)),
+    Click(24, 0.2, 0.4, True, (1,)),
+    Click(21, None, None, False, ()),
+    Click(19, 0.1, 0.3, False, (1, 7)),
+    Click(16, 0.5, None, False, (7,)),
+    Click(14, None, None, False, ()),
+    Click(11, 0.1, 0.2, False, (1, 7)),
+    Click(9, 0.3, 1.0, False, (1,)),
+    Click(6, 0.1, None, True, ()),
+    Click(4, None, None, False, ()),
+    Click(2, 0.1, 0.2, False, (1,)),
 ]
 FLOWS = ["plan_7d", "challenge_7d", "save_resource", "ritual", "boundaries"]
 FIRST_BOT_ID = 5_200_000_100
@@ -60,9 +60,9 @@ def plan(world: World) -> None:
         hour, minute = 8 + world.random.randrange(15), world.random.randrange(60)
         when = world.day(-28 + number * 28 // READERS, hour, minute)
         world.at(when, partial(read, world, number))
-    for number, way in enumerate(TELEGRAM):
-        when = world.day(-way.days, 12 + number % 6, 10)
-        world.at(when, partial(follow_link, world, number, way))
+    for number, click in enumerate(TELEGRAM):
+        when = world.day(-click.days, 12 + number % 6, 10)
+        world.at(when, partial(follow_link, world, number, click))
 
 
 def start(world: World, number: int) -> None:
@@ -150,7 +150,7 @@ def read(world: World, number: int) -> None:
     )
 
 
-def follow_link(world: World, number: int, way: Way) -> None:
+def follow_link(world: World, number: int, click: Click) -> None:
     """Click on a link into Telegram, and what the bot reports about it."""
     browser, topic = world.browser(), TOPICS[number % len(TOPICS)]
     flow = FLOWS[number % len(FLOWS)]
@@ -158,13 +158,14 @@ def follow_link(world: World, number: int, way: Way) -> None:
     row = DeepLink.objects.create(
         deep_link_id=link, flow=flow, topic_id=topic, anonymous_id=browser, created_at=world.time
     )
+    about = {"tg_target": "bot", "tg_flow": flow, "topic": topic}
     record_event(
         "cta_tg_click",
         source="web",
         anonymous_id=browser,
         session_id=world.uuid(),
         deep_link_id=link,
-        properties={"tg_target": "bot", "tg_flow": flow, "topic": topic},
+        properties=about,
         topic=topic,
         clock=world.clock,
     )
@@ -186,12 +187,13 @@ def follow_link(world: World, number: int, way: Way) -> None:
     def plan_step(hours: float, name: str, **properties: object) -> None:
         world.at(world.time + timedelta(hours=hours), partial(report, name, **properties))
 
-    if way.subscribed is None:
+    if click.subscribed is None:
         return
-    plan_step(way.subscribed, "tg_subscribe_confirmed", tg_target="bot", tg_flow=flow, topic=topic)
-    if way.onboarded is not None:
-        plan_step(way.onboarded, "tg_onboarding_completed", segment=topic, frequency="weekly_1_2")
-    for days in way.returns:
+    plan_step(click.subscribed, "tg_subscribe_confirmed", **about)
+    if click.onboarded is not None:
+        frequency = "weekly_1_2"
+        plan_step(click.onboarded, "tg_onboarding_completed", segment=topic, frequency=frequency)
+    for days in click.returns:
         plan_step(24 * days + 1, "tg_interaction", interaction_type="button_click", tg_flow=flow)
-    if way.is_stopped:
+    if click.is_stopped:
         plan_step(50, "tg_series_stopped", tg_flow=flow, stop_method="button")

@@ -53,7 +53,7 @@ class Person:
 
 
 class World:
-    """The day of the practice, its owner, its people, and the actions that are still to come."""
+    """The day of the practice, its owner, its people, and the planned actions."""
 
     def __init__(self, owner: User, now: datetime) -> None:
         self.owner = owner
@@ -109,7 +109,7 @@ class World:
     # -- actions ----------------------------------------------------------------------------------
 
     def at(self, when: datetime, action: Callable[[], object], *, recent: bool = False) -> None:
-        """Plan an action, before today. What would lie later never happens.
+        """Plan an action before today. A later one is dropped.
 
         With ``recent`` the time is relative to now, and may be today. Such actions have random
         numbers of their own: the others must not depend on the time of the day.
