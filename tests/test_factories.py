@@ -14,12 +14,11 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 
-from content.models import ContentItem, Topic
+from content.models import Topic
 from crm.models import Lead
-from ebalance.dev.demo import load_demo
 from identity.models import Role, User
 from interactive import configs
-from interactive.models import InteractiveDefinition, InteractiveVersion
+from interactive.models import InteractiveDefinition
 from tests.advice import advises, of_class
 from tests.factories import (
     FACTORIES,
@@ -219,16 +218,6 @@ def test_factory_writes_the_rows_that_a_state_requires() -> None:
     template = MessageTemplateFactory(active=True, telegram=True, active_version=3)
     assert template.versions.get().version == 3
     assert template.versions.get().subject is None
-
-
-def test_demo_data_satisfies_the_publication_rules() -> None:
-    UserFactory(role="owner")
-    assert load_demo()
-    for item in ContentItem.objects.all():
-        assert item.publication_offences() == [], item.slug
-    for version in InteractiveVersion.objects.select_related("interactive_definition"):
-        kind = version.interactive_definition.interactive_type
-        assert configs.problems(kind, version.config) == []
 
 
 def test_factory_makes_a_valid_configuration_of_each_kind() -> None:
