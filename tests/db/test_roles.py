@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
@@ -206,7 +207,7 @@ def test_clients_read_the_free_slots(role: str) -> None:
     with acting_as(role):
         assert [row["slot_id"] for row in execute("SELECT * FROM bookable_slots")] == [slot.pk]
     day = slot.start_at_utc.date()
-    ScheduleException.objects.filter(pk=closed.pk).update(starts_on=day, ends_on=day)
+    ScheduleException.objects.filter(pk=closed.pk).update(starts_on=day, ends_on=day + timedelta(days=1))
     with acting_as(role):
         assert execute("SELECT * FROM bookable_slots") == []
 

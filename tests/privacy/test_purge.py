@@ -595,7 +595,7 @@ def test_rows_with_equal_times_are_purged_in_batches() -> None:
 @pytest.mark.django_db
 def test_unmigrated_database_is_refused_in_one_line() -> None:
     expired_links(1)
-    execute("DROP TABLE interactive_run_totals")
+    execute("DROP TABLE interactive_run_totals CASCADE")
     output, error = refused()
     assert (output, error) == (
         "",
