@@ -206,8 +206,9 @@ def test_clients_read_the_free_slots(role: str) -> None:
     closed = ScheduleExceptionFactory(starts_on="2020-01-01", ends_on="2020-01-02")
     with acting_as(role):
         assert [row["slot_id"] for row in execute("SELECT * FROM bookable_slots")] == [slot.pk]
-    day = slot.start_at_utc.date()
-    ScheduleException.objects.filter(pk=closed.pk).update(starts_on=day, ends_on=day + timedelta(days=1))
+    first = slot.start_at_utc.date()
+    last = first + timedelta(days=1)
+    ScheduleException.objects.filter(pk=closed.pk).update(starts_on=first, ends_on=last)
     with acting_as(role):
         assert execute("SELECT * FROM bookable_slots") == []
 
