@@ -70,8 +70,10 @@ class HandedBackDialog(Dialog):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         key = uuid_or_none(self.object_id)
-        row = None if key is None else Payment.objects.filter(pk=key).with_balance().first()
-        self.fields["amount"].initial = None if row is None else row.balance or None
+        if key is not None:
+            rows = Payment.objects.filter(pk=key).with_balance()
+            row = only_of_the_day(self.request, rows, "created_at").first()
+            self.fields["amount"].initial = None if row is None else row.balance or None
 
 
 def only_of_the_day(request, rows: QuerySet, column: str) -> QuerySet:

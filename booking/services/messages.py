@@ -191,7 +191,15 @@ def _get_person(
     account = None if user is None else lock_or_refuse(User.objects.all(), user)
     if account is not None and account.status == "deleted":
         raise ClientUnavailable(user=account.pk)
-    return account, None if lead is None else get_or_refuse(Lead.objects.all(), lead)
+    return account, None if lead is None else _lock_current_lead(lead)
+
+
+def _lock_current_lead(lead: RowOrKey[Lead]) -> Lead:
+    """The lead, or the one that has its contacts now. Locked: a merge waits, or is over by now."""
+    row = lock_or_refuse(Lead.objects.all(), lead)
+    while row.merged_into_id is not None:
+        row = lock_or_refuse(Lead.objects.all(), row.merged_into_id)
+    return row
 
 
 def _insert(rows: list[MessageDelivery]) -> list[MessageDelivery]:

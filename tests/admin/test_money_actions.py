@@ -172,6 +172,8 @@ def test_assistant_sees_the_money_of_the_day_only(as_role: Callable[[str], Clien
         assert "13 ₽" in shown
         opened_page = browser.get(page(Payment, "change", old.pk))
         assert (opened_page.status_code == 200) == (old in seen)
+        offered = browser.get(dialog(old, "hand_back")).context["form"]["amount"].value()
+        assert offered == (old.amount - 5 if old in seen else None)
     with writes_nothing():
         form = SENT | {"amount": 1, "id": "0190c0de-0000-7000-8000-000000000000"}
         assert browser.post(dialog(old, "hand_back"), form).status_code == 404

@@ -18,6 +18,7 @@ from booking.services import (
     schedule_message,
     schedule_messages,
 )
+from crm.services import merge_leads
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, NotPermitted
 from tests.booking.messaging import agreed_user, session, statuses
 from tests.booking.outbox_assertions import (
@@ -262,3 +263,12 @@ def test_single_message_refuses_what_it_does_not_know() -> None:
     with refused(NotPermitted):
         call(actor=assistant)
     assert execute("SELECT count(*) AS n FROM message_deliveries")[0]["n"] == 0
+
+
+def test_message_to_a_merged_lead_goes_to_the_lead_that_has_its_contacts() -> None:
+    lead, into = LeadFactory(), LeadFactory()
+    LeadIdentityFactory(lead=lead)
+    first = schedule_message("follow_up", dedupe_key="first", lead=lead)
+    merge_leads(lead, into=into)
+    assert schedule_message("follow_up", dedupe_key="first", lead=lead.pk) == first
+    assert schedule_message("follow_up", dedupe_key="second", lead=lead.pk).lead == into
