@@ -1,7 +1,7 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
 from django.urls import reverse
@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, choice, service_action
+from ebalance.admin.forms import Form
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.admin.publishing import PublishingAdmin
 from ebalance.admin.text_dialogs import TextDialog
@@ -38,6 +39,8 @@ from .services import (
     reschedule_appointment,
     write_session_note,
 )
+from .services.bookings import LONGEST_HOLD
+from .services.closures import is_closed
 from .services.staff_bookings import USUAL_HOLD
 
 SLOTS_SHOWN = 200  # in the dialog that moves a session
@@ -88,6 +91,20 @@ class RescheduleDialog(Dialog):
 
 def slot_choice(slot: AvailabilitySlot) -> tuple[str, str]:
     return str(slot.pk), describe_start(slot.start_at_utc)
+
+
+class AppointmentForm(Form):
+    def clean_hold_expires_at(self) -> datetime | None:
+        """Refuse here what book_appointment refuses without a field of this page."""
+        hold, given = self.cleaned_data["hold_expires_at"], self.cleaned_data
+        service, start = given.get("service"), given.get("start_at_utc")
+        if hold and service and start:
+            end = start + timedelta(minutes=service.duration_minutes)
+            if not timezone.now() < hold <= end + LONGEST_HOLD:
+                raise ValidationError(
+                    _("Choose a time that is not over, at most a day after the session.")
+                )
+        return hold
 
 
 class SessionNoteDialog(TextDialog):
@@ -150,6 +167,7 @@ def cancel_and_describe(row: Appointment, by: str, **values: Any) -> str:
 class AppointmentAdmin(ServiceActionAdmin):
     """Services of booking write status, times and outcome (states.md)."""
 
+    form = AppointmentForm
     list_display = (
         "start_at_utc",
         "client",
@@ -305,6 +323,9 @@ class AppointmentAdmin(ServiceActionAdmin):
         )
         obj.pk = booked.pk
         obj.refresh_from_db()
+        if is_closed(obj.service_id, obj.start_at_utc, obj.end_at_utc):
+            sentence = _("The schedule closes this time. The session is booked all the same.")
+            self.message_user(request, sentence, messages.WARNING)
 
 
 @admin.register(IntakeForm)

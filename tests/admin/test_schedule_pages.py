@@ -11,10 +11,15 @@ from django.utils.timezone import now
 
 from booking.models import Appointment, ScheduleException, SessionNote
 from tests.admin.support import form_at, page, text
-from tests.admin.test_booking_actions import SENT, dialog, messages_of
+from tests.admin.test_booking_actions import DAY, SENT, booking_form, dialog, messages_of
 from tests.admin.test_writing import is_russian
 from tests.booking.outbox_assertions import stored, writes_nothing
-from tests.factories import AppointmentFactory, ScheduleRuleFactory
+from tests.factories import (
+    AppointmentFactory,
+    AvailabilitySlotFactory,
+    ScheduleExceptionFactory,
+    ScheduleRuleFactory,
+)
 
 
 @pytest.mark.parametrize(("kind", "is_warned"), [("closed", True), ("open", False)])
@@ -43,6 +48,30 @@ def test_new_rows_have_the_zone_of_the_practice(owner: Client) -> None:
     ScheduleRuleFactory(timezone="Asia/Omsk")
     for model in (ScheduleException, Appointment):
         assert form_at(owner, page(model, "add"))["timezone"] == "Asia/Omsk"
+
+
+def test_booking_in_a_closed_time_is_warned_of(owner: Client) -> None:
+    slot = AvailabilitySlotFactory(start_at_utc=(now() + 3 * DAY).replace(hour=9, microsecond=0))
+    day = slot.start_at_utc.date()
+    ScheduleExceptionFactory(kind="closed", starts_on=day, ends_on=day, timezone="UTC")
+    answer = owner.post(page(Appointment, "add"), booking_form(slot))
+    assert answer.status_code == 302
+    assert "закрыто" in messages_of(answer)
+
+
+def test_hold_that_is_over_is_refused_beside_its_field(owner: Client) -> None:
+    slot = AvailabilitySlotFactory(start_at_utc=now().replace(microsecond=0) + 3 * DAY)
+    for days in (-1, 5):  # over, and later than a day after the session
+        hold = now() + days * DAY
+        form = booking_form(slot) | {
+            "hold_expires_at_0": f"{hold:%d.%m.%Y}",
+            "hold_expires_at_1": f"{hold:%H:%M:%S}",
+        }
+        with writes_nothing():
+            answer = owner.post(page(Appointment, "add"), form)
+        errors = answer.context["adminform"].form.errors
+        assert [*errors] == ["hold_expires_at"]
+        assert is_russian(str(errors["hold_expires_at"][0]))
 
 
 def test_owner_writes_a_note_about_a_session(owner: Client) -> None:
