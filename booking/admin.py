@@ -1,32 +1,33 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.dates import WEEKDAYS
 from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, choice, service_action
+from ebalance.admin.forms import Form
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.admin.publishing import PublishingAdmin
+from ebalance.admin.text_dialogs import TextDialog
 
 from .models import (
     Appointment,
     AvailabilitySlot,
     IntakeForm,
     MessageDelivery,
-    ScheduleException,
-    ScheduleRule,
     Service,
     SessionNote,
     WaitlistRequest,
 )
-from .money_admin import MoneyDialog, PaymentInline
+from .money_admin import MoneyDialog, PaymentInline, in_roubles, key_of_click
+from .schedule_admin import ScheduleRuleInline, describe_start, usual_zone
 from .services import (
-    block_slot,
     book_appointment,
     cancel_appointment,
     close_waitlist_request,
@@ -36,8 +37,10 @@ from .services import (
     record_manual_payment,
     record_outcome,
     reschedule_appointment,
-    unblock_slot,
+    write_session_note,
 )
+from .services.bookings import LONGEST_HOLD
+from .services.closures import is_closed
 from .services.staff_bookings import USUAL_HOLD
 
 SLOTS_SHOWN = 200  # in the dialog that moves a session
@@ -87,12 +90,25 @@ class RescheduleDialog(Dialog):
 
 
 def slot_choice(slot: AvailabilitySlot) -> tuple[str, str]:
-    """The key of the slot, and its start as admin shows times."""
-    return str(slot.pk), date_format(timezone.localtime(slot.start_at_utc), "D, j E Y, H:i")
+    return str(slot.pk), describe_start(slot.start_at_utc)
 
 
-class ScheduleRuleInline(TabularInline):
-    model = ScheduleRule
+class AppointmentForm(Form):
+    def clean_hold_expires_at(self) -> datetime | None:
+        """Refuse here what book_appointment refuses without a field of this page."""
+        hold, given = self.cleaned_data["hold_expires_at"], self.cleaned_data
+        service, start = given.get("service"), given.get("start_at_utc")
+        if hold and service and start:
+            end = start + timedelta(minutes=service.duration_minutes)
+            if not timezone.now() < hold <= end + LONGEST_HOLD:
+                raise ValidationError(
+                    _("Choose a time that is not over, at most a day after the session.")
+                )
+        return hold
+
+
+class SessionNoteDialog(TextDialog):
+    id = key_of_click()
 
 
 class IntakeFormInline(ReadOnly, TabularInline):
@@ -101,10 +117,32 @@ class IntakeFormInline(ReadOnly, TabularInline):
     fields = ("status", "payload_encrypted", "created_at", "submitted_at")
 
 
+class SessionNoteInline(ReadOnly, TabularInline):
+    model = SessionNote
+    fields = ("written", "author", "updated_at")
+
+    def get_readonly_fields(self, request, obj=None):
+        return ["written", *super().get_readonly_fields(request, obj)]
+
+    @admin.display(description=_("created at"))
+    def written(self, note: SessionNote) -> str:
+        """The time, which leads to the page that reveals the note."""
+        address = reverse("admin:booking_sessionnote_change", args=[note.pk])
+        shown = date_format(timezone.localtime(note.created_at), "j E Y, H:i")
+        return format_html('<a class="text-link" href="{}">{}</a>', address, shown)
+
+
 @admin.register(Service)
 class ServiceAdmin(PublishingAdmin):
     markdown_rows = 8
-    list_display = ("title", "format", "duration_minutes", "price_amount", "status", "position")
+    list_display = (
+        "title",
+        "format",
+        "duration_minutes",
+        in_roubles("price_amount", _("price amount")),
+        "status",
+        "position",
+    )
     list_filter = ("status", "format", "topic")
     search_fields = ("title", "slug")
     inlines = (ScheduleRuleInline,)
@@ -119,68 +157,6 @@ class ServiceAdmin(PublishingAdmin):
     }
 
 
-@admin.register(ScheduleRule)
-class ScheduleRuleAdmin(ModelAdmin):
-    list_display = (
-        "weekday_name",
-        "start_local",
-        "end_local",
-        "timezone",
-        "recurrence",
-        "service",
-        "valid_from",
-        "is_active",
-    )
-    list_filter = ("recurrence", "is_active")
-    search_fields = ("service__title", "timezone")
-
-    @admin.display(description=_("weekday"), ordering="weekday")
-    def weekday_name(self, rule: ScheduleRule) -> str:
-        return str(WEEKDAYS[rule.weekday - 1])
-
-
-@admin.register(ScheduleException)
-class ScheduleExceptionAdmin(ModelAdmin):
-    """Booking refuses closed times at once. Slots follow with the next ``generate_slots``."""
-
-    list_display = ("starts_on", "ends_on", "kind", "start_local", "end_local", "service")
-    list_filter = ("kind", "starts_on")
-    search_fields = ("service__title", "note")
-    ordering = ("-starts_on",)
-    locked_fields = ("created_by",)
-
-    def save_model(self, request, obj, form, change):
-        if not change:
-            obj.created_by = request.user
-        super().save_model(request, obj, form, change)
-
-
-@admin.register(AvailabilitySlot)
-class AvailabilitySlotAdmin(ServiceActionAdmin):
-    """A new slot is available. Services block it, or reserve it for an appointment."""
-
-    list_display = ("start_at_utc", "end_at_utc", "status", "source", "block_type", "service")
-    list_filter = ("status", "source", "block_type", "start_at_utc")
-    search_fields = ("service__title", "external_event_id", "note")
-    ordering = ("-start_at_utc",)
-    locked_fields = ("status", "block_type", "schedule_rule")
-    settled_fields = ("start_at_utc", "end_at_utc")
-    actions = ("block_selected", "unblock_selected")
-    actions_detail = ("block", "unblock")
-    buttons = {"available": ["block"], "blocked": ["unblock"]}
-
-    block = service_action("block", _("Block this time"), block_slot)
-    unblock = service_action("unblock", _("Give this time back"), unblock_slot)
-
-    @admin.action(description=_("Block the selected times"), permissions=["change"])
-    def block_selected(self, request, slots):
-        self.call_for_all(request, slots, block_slot)
-
-    @admin.action(description=_("Give the selected times back"), permissions=["change"])
-    def unblock_selected(self, request, slots):
-        self.call_for_all(request, slots, unblock_slot)
-
-
 def cancel_and_describe(row: Appointment, by: str, **values: Any) -> str:
     refund = cancel_appointment(row, by=by, **values).refund_amount
     sentence = _("The session is canceled. Due back to the client: %(amount)s roubles.")
@@ -191,14 +167,15 @@ def cancel_and_describe(row: Appointment, by: str, **values: Any) -> str:
 class AppointmentAdmin(ServiceActionAdmin):
     """Services of booking write status, times and outcome (states.md)."""
 
+    form = AppointmentForm
     list_display = (
         "start_at_utc",
-        "service",
         "client",
         "lead",
         "status",
         "outcome",
-        "price_amount",
+        "service",
+        in_roubles("price_amount", _("price amount")),
     )
     list_filter = ("status", "outcome", "format", "topic", "entry_point", "start_at_utc")
     search_fields = ("client__display_name", "client__email", "client__phone", "service__title")
@@ -235,14 +212,15 @@ class AppointmentAdmin(ServiceActionAdmin):
         "reschedule",
         "cancel_by_client",
         "cancel_by_provider",
+        "write_note",
     )
     # A hold that ran out is canceled, and can still be paid.
     buttons = {
         "pending_payment": ["take_money", "cancel_by_client", "cancel_by_provider"],
         "paid": ["take_money", "confirm", "cancel_by_client", "cancel_by_provider"],
         "confirmed": [n for n in actions_detail if n not in ("confirm", "correct_outcome")],
-        "completed": ["take_money", "correct_outcome"],
-        "canceled": ["take_money"],
+        "completed": ["take_money", "correct_outcome", "write_note"],
+        "canceled": ["take_money", "write_note"],
     }
 
     take_money = service_action(
@@ -282,7 +260,14 @@ class AppointmentAdmin(ServiceActionAdmin):
         lambda row, **values: cancel_and_describe(row, "provider", **values),
         form=ReasonDialog,
     )
-    inlines = (PaymentInline, IntakeFormInline)
+    write_note = service_action(
+        "write_note",
+        _("Write a note"),
+        write_session_note,
+        form=SessionNoteDialog,
+        permission="write_note",
+    )
+    inlines = (PaymentInline, IntakeFormInline, SessionNoteInline)
     sections = {
         _("Price"): ("price_amount", "deposit_amount"),
         _("Outcome"): (
@@ -303,6 +288,12 @@ class AppointmentAdmin(ServiceActionAdmin):
 
     def has_record_payment_permission(self, request, object_id=None) -> bool:
         return request.user.has_perm("booking.record_payment")
+
+    def has_write_note_permission(self, request, object_id=None) -> bool:
+        return request.user.has_perm("booking.add_sessionnote")
+
+    def get_changeform_initial_data(self, request):
+        return {"timezone": usual_zone()} | super().get_changeform_initial_data(request)
 
     def get_fieldsets(self, request, obj=None):
         if obj is None:
@@ -332,6 +323,9 @@ class AppointmentAdmin(ServiceActionAdmin):
         )
         obj.pk = booked.pk
         obj.refresh_from_db()
+        if is_closed(obj.service_id, obj.start_at_utc, obj.end_at_utc):
+            sentence = _("The schedule closes this time. The session is booked all the same.")
+            self.message_user(request, sentence, messages.WARNING)
 
 
 @admin.register(IntakeForm)
@@ -379,14 +373,22 @@ class WaitlistRequestAdmin(ServiceActionAdmin):
 class MessageDeliveryAdmin(ReadOnly, ModelAdmin):
     list_display = ("due_at", "kind", "user", "lead", "channel", "status", "suppressed_reason")
     list_filter = ("status", "kind", "channel", "suppressed_reason", "due_at")
+    list_before_template = "lists/empty.html"
+    empty_list = _("Messages to clients about their sessions and questions appear here.")
+
+    def columns(self, request):
+        return [f for f in super().columns(request) if f.name != "dedupe_key"]
+
     search_fields = ("user__display_name", "user__email")
     ordering = ("-due_at",)
 
 
 @admin.register(SessionNote)
 class SessionNoteAdmin(ReadOnly, ModelAdmin):
-    """``write_session_note`` writes them: no form accepts a value to be sealed."""
+    """The dialog of a session writes them: no form accepts a value to be sealed."""
 
     list_display = ("appointment", "author", "created_at", "updated_at")
     list_filter = ("created_at",)
+    list_before_template = "lists/empty.html"
+    empty_list = _("Write a note on the page of its session. Only the owner reads notes.")
     search_fields = ("appointment__client__display_name", "appointment__client__email")

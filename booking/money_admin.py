@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import uuid4
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -16,15 +18,49 @@ from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, choice, service_a
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
 from ebalance.services import uuid_or_none
 
+from .errors import OutcomeTooEarly
 from .models import Appointment, Payment, PaymentWebhookEvent, Refund
 from .services import record_refund, send_refund
 from .services.chains import read_chain_keys
+from .services.inputs import MAX_AMOUNT
+
+# Of 5,000 ₽: the spaces of 5 000 ₽ break no line.
+NO_BREAKS = str.maketrans(", ", "\xa0\xa0")
 
 
 def roubles() -> forms.IntegerField:
+    wrong = _("Enter whole roubles, from 1.")
     return forms.IntegerField(
-        label=_("Amount, roubles"), min_value=1, widget=UnfoldAdminIntegerFieldWidget
+        label=_("Amount, roubles"),
+        min_value=1,
+        max_value=MAX_AMOUNT,
+        error_messages={
+            "invalid": wrong,
+            "min_value": wrong,
+            "max_value": _("This amount is too large."),
+        },
+        widget=UnfoldAdminIntegerFieldWidget,
     )
+
+
+def in_roubles(column: str, label: Any) -> Callable[[Any], str]:
+    """A column of a list that shows whole roubles as people write them: 5 000 ₽."""
+
+    @admin.display(description=label, ordering=column)
+    def shown(row: Any) -> str:
+        return f"{getattr(row, column):,} ₽".translate(NO_BREAKS)
+
+    return shown
+
+
+AMOUNT = in_roubles("amount", _("amount"))
+
+
+@admin.display(description=_("Client"))
+def client_of(row: Payment | Refund) -> str:
+    """The person whose session was paid for."""
+    session = row.payment.appointment if isinstance(row, Refund) else row.appointment
+    return str(session.client or session.lead or "-")
 
 
 def key_of_click() -> forms.CharField:
@@ -50,9 +86,20 @@ class MoneyDialog(Dialog):
         super().__init__(*args, **kwargs)
         self.fields["amount"].initial = self.unpaid_part()
 
-    def unpaid_part(self) -> int | None:
+    def session(self) -> Appointment | None:
         key = uuid_or_none(self.object_id)
-        row = None if key is None else Appointment.objects.filter(pk=key).first()
+        return None if key is None else Appointment.objects.filter(pk=key).first()
+
+    def clean_outcome(self) -> str:
+        """Refuse an outcome before the start here: the service calls it a change of the row."""
+        outcome = self.cleaned_data["outcome"]
+        row = self.session()
+        if outcome and row is not None and row.start_at_utc > timezone.now():
+            raise ValidationError(OutcomeTooEarly(start=row.start_at_utc).sentence)
+        return outcome
+
+    def unpaid_part(self) -> int | None:
+        row = self.session()
         if row is None:
             return None
         paid = Payment.objects.filter(appointment__in=read_chain_keys(row.pk), status="succeeded")
@@ -87,16 +134,24 @@ def only_of_the_day(request, rows: QuerySet, column: str) -> QuerySet:
 class PaymentInline(ReadOnly, TabularInline):
     model = Payment
     show_title = True
-    fields = (
+    fields: ClassVar[Any] = (
+        AMOUNT,
+        "status",
         "purpose",
-        "amount",
         "provider",
         "method",
-        "status",
         "receipt_status",
         "created_at",
         "confirmed_at",
     )
+
+    def get_readonly_fields(self, request, obj=None):
+        return [AMOUNT, *super().get_readonly_fields(request, obj)]
+
+    def get_formset(self, request, obj=None, **kwargs):
+        if "owner" not in request.user.role_codes:
+            self.verbose_name_plural = _("Payments of today")
+        return super().get_formset(request, obj, **kwargs)
 
     def get_queryset(self, request):
         return only_of_the_day(request, super().get_queryset(request), "created_at")
@@ -108,17 +163,28 @@ class PaymentAdmin(ReadOnly, ServiceActionAdmin):
 
     list_display = (
         "appointment",
+        client_of,
+        AMOUNT,
+        "status",
         "purpose",
-        "amount",
         "provider",
         "method",
-        "status",
         "receipt_status",
         "created_at",
         "confirmed_at",
     )
     list_filter = ("status", "provider", "method", "receipt_status", "purpose", "created_at")
-    search_fields = ("idempotency_key", "provider_payment_id")
+    search_fields = (
+        "appointment__client__display_name",
+        "appointment__client__email",
+        "idempotency_key",
+        "provider_payment_id",
+    )
+    list_before_template = "lists/empty.html"
+    empty_list = _(
+        "Payments of the site appear here. Record money that you took on the page of its session. "
+        "The assistant sees the payments of today."
+    )
     actions_detail = ("hand_back",)
     buttons: ClassVar = {"succeeded": ("hand_back",)}
     hand_back = service_action(
@@ -129,11 +195,16 @@ class PaymentAdmin(ReadOnly, ServiceActionAdmin):
         permission="record",
     )
 
+    def columns(self, request):
+        return [f for f in super().columns(request) if f.name != "idempotency_key"]
+
     def has_record_permission(self, request, object_id=None) -> bool:
         return request.user.has_perm("booking.record_refund")
 
     def get_queryset(self, request):
-        return only_of_the_day(request, super().get_queryset(request), "created_at")
+        rows = super().get_queryset(request)
+        sessions = rows.select_related("appointment__client", "appointment__lead")
+        return only_of_the_day(request, sessions, "created_at")
 
 
 def hand_back_due(row: Refund, **values: Any) -> Refund:
@@ -145,16 +216,27 @@ class RefundAdmin(ReadOnly, ServiceActionAdmin):
     """The owner sends what is due to the provider; staff record what they gave back by hand."""
 
     list_display = (
-        "payment",
-        "amount",
-        "reason",
+        "session",
+        client_of,
+        AMOUNT,
         "status",
+        "reason",
         "requested_at",
         "sent_at",
         "succeeded_at",
     )
     list_filter = ("status", "reason", "requested_at")
-    search_fields = ("provider_refund_id", "payment__provider_payment_id")
+    search_fields = (
+        "payment__appointment__client__display_name",
+        "payment__appointment__client__email",
+        "provider_refund_id",
+        "payment__provider_payment_id",
+    )
+    list_before_template = "lists/empty.html"
+    empty_list = _(
+        "Money that is due back to clients, or was given back, appears here. "
+        "The assistant sees the refunds of today."
+    )
     actions_detail = ("send", "hand_back")
     buttons: ClassVar = {"due": ("send", "hand_back"), "failed": ("send", "hand_back")}
     send = service_action("send", _("Send to the provider"), send_refund, permission="send")
@@ -169,7 +251,13 @@ class RefundAdmin(ReadOnly, ServiceActionAdmin):
         return request.user.has_perm("booking.record_refund")
 
     def get_queryset(self, request):
-        return only_of_the_day(request, super().get_queryset(request), "requested_at")
+        rows = super().get_queryset(request)
+        sessions = rows.select_related("payment__appointment__client", "payment__appointment__lead")
+        return only_of_the_day(request, sessions, "requested_at")
+
+    @admin.display(description=_("appointment"), ordering="payment__appointment")
+    def session(self, row: Refund) -> str:
+        return str(row.payment.appointment)
 
 
 @admin.register(PaymentWebhookEvent)

@@ -6,12 +6,11 @@ Diaries have no page: no staff role sees even their existence (access.md §1).
 from django import forms
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from crm.services.texts import LONGEST_TEXT
 from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, choice, service_action
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
-from ebalance.db.encryption.fields import Plaintext
+from ebalance.admin.text_dialogs import TextDialog
 
 from .models import (
     AnonymousQuestion,
@@ -56,26 +55,6 @@ class FlagsDialog(Dialog):
         choices=TriggerFlag.choices,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
-
-
-class TextField(forms.CharField):
-    def to_python(self, value):
-        # Browsers send every line break of a text area as two characters, and count it as one.
-        return (super().to_python(value) or "").replace("\r\n", "\n")
-
-
-class TextDialog(Dialog):
-    """Takes a text for a sealed column. No page shows it again."""
-
-    shown_at = "text"
-    text = TextField(
-        label=_("Text"),
-        max_length=LONGEST_TEXT,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 12}),
-    )
-
-    def values(self):
-        return {"text": Plaintext(self.cleaned_data["text"])}
 
 
 # -- pages -----------------------------------------------------------------------------------------
@@ -183,6 +162,10 @@ class ModerationTotalAdmin(ReadOnly, ModelAdmin):
     list_display = ("day", "decided", "rejected", "crisis", "within_due", "answered")
     date_hierarchy = "day"
     ordering = ("-day",)
+    list_before_template = "lists/empty.html"
+    empty_list = _(
+        "Questions are deleted when their time of storage ends. Their numbers per day appear here."
+    )
 
 
 @admin.register(Review)

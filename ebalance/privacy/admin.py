@@ -208,6 +208,8 @@ class ErasureRequestAdmin(ReadOnly, ModelAdmin):
     )
     list_filter = ("status", "refused_reason", "created_at")
     search_fields = ("user__display_name", "user__email")
+    list_before_template = "lists/empty.html"
+    empty_list = _("An erasure is requested on the page of the person. Its progress appears here.")
 
 
 @admin.register(ErasureLedgerEntry)

@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.test import Client
 from django.utils.timezone import now
 
-from booking.models import Appointment, Payment, Refund
+from booking.models import Appointment, MessageDelivery, Payment, Refund, SessionNote
+from identity.models import ErasureRequest
 from tests.admin.support import page, text
 from tests.admin.test_booking_actions import DAY, SENT, booking_form, dialog, messages_of
 from tests.admin.test_writing import is_russian
@@ -20,9 +22,11 @@ from tests.factories import (
     AvailabilitySlotFactory,
     PaymentFactory,
     RefundFactory,
+    UserFactory,
 )
 from tests.factories.booking import DEPOSIT, PRICE
 from tests.rule_groups import loop_over
+from ugc.models import ModerationTotal
 
 ROLES = ["owner", "assistant"]
 each_role = pytest.mark.parametrize("role", ROLES)
@@ -77,7 +81,7 @@ def test_payment_may_complete_the_session(owner: Client) -> None:
         ({"amount": 10**12}, "amount"),
         ({"method": ""}, "method"),
         ({"method": "barter"}, "method"),
-        ({"outcome": "attended"}, "amount"),  # the session is still ahead
+        ({"outcome": "attended"}, "outcome"),  # the session is still ahead
         ({"idempotency_key": "\0"}, "idempotency_key"),
     ],
 )
@@ -178,6 +182,24 @@ def test_assistant_sees_the_money_of_the_day_only(as_role: Callable[[str], Clien
         form = SENT | {"amount": 1, "id": "0190c0de-0000-7000-8000-000000000000"}
         assert browser.post(dialog(old, "hand_back"), form).status_code == 404
         assert browser.post(dialog(refunds[0], "hand_back"), SENT).status_code == 404
+
+
+def test_lists_of_money_name_the_client(owner: Client) -> None:
+    row = AppointmentFactory(client=UserFactory(display_name="Анна Соколова"))
+    RefundFactory(payment=PaymentFactory(manual=True, appointment=row, amount=PRICE), amount=1)
+    for model, amount in ((Payment, f"{PRICE:,}".replace(",", "\xa0")), (Refund, "1")):
+        for is_listed, search in ((True, "Соколова"), (False, "Орлова")):
+            shown = text(owner.get(page(model, "changelist"), {"q": search}))
+            for expected in ("Анна Соколова", f">{amount}\xa0₽<"):
+                assert (expected in shown) == is_listed, (model, expected)
+
+
+def test_empty_list_explains_itself(owner: Client) -> None:
+    for model in (Payment, Refund, MessageDelivery, SessionNote, ErasureRequest, ModerationTotal):
+        explained = admin.site.get_model_admin(model).empty_list
+        assert is_russian(str(explained)), model
+        assert str(explained) in text(owner.get(page(model, "changelist"))), model
+        assert str(explained) not in text(owner.get(page(model, "changelist"), {"q": "я"})), model
 
 
 def test_others_record_no_money(as_role: Callable[[str], Client]) -> None:
