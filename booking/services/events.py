@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from audit.services import publish_event
@@ -10,11 +11,14 @@ from crm.models import Lead
 from crm.services import record_event
 from ebalance.db import zones
 from ebalance.db.encryption.fields import Plaintext
-from ebalance.services import Clock
+from ebalance.services import Clock, NotFound
 from identity.models import User
 
 from ..models import Appointment, Payment, WaitlistRequest
 from .messages import schedule_session_messages
+
+# They happen to a session that exists: money arrives, and staff end the session.
+FACTS = {"payment_started", "booking_paid", "payment_failed", "appointment_outcome_recorded"}
 
 
 @dataclass(frozen=True)
@@ -96,20 +100,31 @@ def track_appointment(
     visit: Visit = Visit(),
     **properties: object,
 ) -> None:
-    """Record an event of the tracking plan about the person of the appointment."""
-    record_event(
+    """Record an event of the tracking plan about the person of the appointment.
+
+    An event of FACTS about an erased person names nobody. Raises NotFound for the others.
+    """
+    event = partial(
+        record_event,
         event_name,
         source="backend" if actor is None else "admin",
-        lead=appointment.lead_id,
-        user=appointment.client_id,
-        anonymous_id=visit.anonymous_id,
-        session_id=visit.session_id,
         properties={"service_id": appointment.service_id, **properties},
         deep_link_id=appointment.deep_link_id,
         topic=appointment.topic_id,
         acquisition=({"entry_point": appointment.entry_point} if appointment.entry_point else {}),
         clock=clock,
     )
+    try:
+        event(
+            lead=appointment.lead_id,
+            user=appointment.client_id,
+            anonymous_id=visit.anonymous_id,
+            session_id=visit.session_id,
+        )
+    except NotFound as error:
+        if event_name not in FACTS or error.details["what"] != "lead":
+            raise
+        event()
 
 
 def track_outcome(appointment: Appointment, *, actor: User | None, clock: Clock) -> None:
