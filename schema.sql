@@ -6833,7 +6833,6 @@ CREATE TABLE public.system_settings (
     CONSTRAINT system_settings_key_has_length CHECK ((length(key) <= 60)),
     CONSTRAINT system_settings_key_is_code CHECK (public.is_code(key)),
     CONSTRAINT system_settings_key_names_no_secret CHECK ((NOT (key ~ '(^|_)(secret|token|password|key)s?(_|$)'::text))),
-    CONSTRAINT system_settings_practice_timezone_is_iana_zone CHECK (((NOT (key = 'practice_timezone'::text)) OR public.is_zone_form(COALESCE((value #>> '{}'::text[]), ''::text)))),
     CONSTRAINT system_settings_times_finite CHECK (public.is_finite(updated_at)),
     CONSTRAINT system_settings_value_has_length CHECK (public.json_has_length(value, 20000))
 );
@@ -7175,7 +7174,7 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                             (e_1.properties ->> 'appointment_start_at'::text) AS start_at,
                             COALESCE(('lead:'::text || e_1.lead_id), ('user:'::text || e_1.user_id), ('browser:'::text || e_1.anonymous_id)) AS key
                            FROM public.analytics_events e_1
-                          WHERE ((e_1.event_name = ANY (ARRAY['booking_start'::text, 'booking_slot_selected'::text, 'booking_paid'::text, 'booking_confirmed'::text])) AND (e_1.environment = chosen.environment) AND (e_1.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e_1.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '7 days'::interval)))
+                          WHERE ((e_1.event_name = ANY (ARRAY['booking_start'::text, 'booking_slot_selected'::text, 'booking_paid'::text, 'booking_confirmed'::text])) AND (e_1.environment = chosen.environment) AND (e_1.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e_1.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '168:00:00'::interval)))
                          OFFSET 0) e
                      LEFT JOIN public.services s_1 ON (((s_1.id)::text = e.service_id)))
                      LEFT JOIN identifiers i USING (key))
@@ -7189,7 +7188,7 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                     events.start_at,
                     events.service,
                     events.subject,
-                    (events.occurred_at + '7 days'::interval) AS until
+                    (events.occurred_at + '168:00:00'::interval) AS until
                    FROM events
                   WHERE ((events.event_name = 'booking_start'::text) AND (events.occurred_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)) AND (events.subject IS NOT NULL))
                   ORDER BY events.subject, events.occurred_at, events.id
@@ -7767,14 +7766,14 @@ CREATE VIEW public.metric_moderation WITH (security_barrier='true') AS
             queue.overdue,
             queue.oldest_hours,
             (sum(decided.decided))::bigint AS decided,
-            ( SELECT round(avg(decisions.hours), 1) AS round
+            ( SELECT round(round(avg(decisions.hours), 5), 1) AS round
                    FROM decisions) AS mean_hours,
-            ( SELECT round((percentile_cont((0.9)::double precision) WITHIN GROUP (ORDER BY ((decisions.hours)::double precision)))::numeric, 1) AS round
+            ( SELECT round(round((percentile_cont((0.9)::double precision) WITHIN GROUP (ORDER BY ((decisions.hours)::double precision)))::numeric, 5), 1) AS round
                    FROM decisions) AS p90_hours,
             (sum(decided.within_due))::bigint AS within_due,
             (sum(decided.rejected))::bigint AS rejected,
             (sum(decided.crisis))::bigint AS crisis,
-            ( SELECT round(avg(answers.hours), 1) AS round
+            ( SELECT round(round(avg(answers.hours), 5), 1) AS round
                    FROM answers) AS answer_mean_hours
            FROM (queue
              CROSS JOIN decided)
@@ -8029,7 +8028,7 @@ CREATE VIEW public.metric_payments WITH (security_barrier='true') AS
      CROSS JOIN LATERAL ( SELECT
                 CASE
                     WHEN (p.status = ANY (ARRAY['failed'::text, 'canceled'::text])) THEN COALESCE(p.failure_category, 'unknown'::text)
-                    WHEN ((p.status = 'pending'::text) AND (a.hold_expires_at < (now() - '1 day'::interval))) THEN 'timeout'::text
+                    WHEN ((p.status = 'pending'::text) AND (a.hold_expires_at < (now() - '24:00:00'::interval))) THEN 'timeout'::text
                     ELSE NULL::text
                 END AS category,
             count(*) AS payments
@@ -8039,7 +8038,7 @@ CREATE VIEW public.metric_payments WITH (security_barrier='true') AS
           GROUP BY
                 CASE
                     WHEN (p.status = ANY (ARRAY['failed'::text, 'canceled'::text])) THEN COALESCE(p.failure_category, 'unknown'::text)
-                    WHEN ((p.status = 'pending'::text) AND (a.hold_expires_at < (now() - '1 day'::interval))) THEN 'timeout'::text
+                    WHEN ((p.status = 'pending'::text) AND (a.hold_expires_at < (now() - '24:00:00'::interval))) THEN 'timeout'::text
                     ELSE NULL::text
                 END) figures);
 
@@ -8517,7 +8516,7 @@ CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
                             (e_1.properties ->> 'deep_link_id'::text) AS link,
                             COALESCE(('lead:'::text || e_1.lead_id), ('user:'::text || e_1.user_id), ('browser:'::text || e_1.anonymous_id)) AS key
                            FROM public.analytics_events e_1
-                          WHERE ((e_1.event_name = ANY (ARRAY['cta_tg_click'::text, 'tg_subscribe_confirmed'::text, 'tg_onboarding_completed'::text, 'tg_series_stopped'::text])) AND (e_1.environment = chosen.environment) AND (e_1.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e_1.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '30 days'::interval)))
+                          WHERE ((e_1.event_name = ANY (ARRAY['cta_tg_click'::text, 'tg_subscribe_confirmed'::text, 'tg_onboarding_completed'::text, 'tg_series_stopped'::text])) AND (e_1.environment = chosen.environment) AND (e_1.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e_1.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '720:00:00'::interval)))
                          OFFSET 0) e
                      LEFT JOIN identifiers i USING (key))
                 ), clicks AS MATERIALIZED (
@@ -8530,13 +8529,13 @@ CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
                 ), subscribed AS MATERIALIZED (
                  SELECT DISTINCT ON (e.link) e.link,
                     e.occurred_at,
-                    (c.occurred_at + '30 days'::interval) AS until,
+                    (c.occurred_at + '720:00:00'::interval) AS until,
                     ((e.occurred_at AT TIME ZONE chosen.zone))::date AS day,
                     c.subject AS click_subject,
                     e.subject
                    FROM (clicks c
                      JOIN events e USING (link))
-                  WHERE ((e.event_name = 'tg_subscribe_confirmed'::text) AND ((e.occurred_at >= c.occurred_at) AND (e.occurred_at <= (c.occurred_at + '30 days'::interval))))
+                  WHERE ((e.event_name = 'tg_subscribe_confirmed'::text) AND ((e.occurred_at >= c.occurred_at) AND (e.occurred_at <= (c.occurred_at + '720:00:00'::interval))))
                   ORDER BY e.link, e.occurred_at, e.id
                 ), members AS MATERIALIZED (
                  SELECT subscribed.link,
@@ -8590,7 +8589,7 @@ CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
                     ('link:'::text || (e.properties ->> 'deep_link_id'::text)) AS link_key,
                     COALESCE(('lead:'::text || e.lead_id), ('user:'::text || e.user_id), ('browser:'::text || e.anonymous_id)) AS key
                    FROM public.analytics_events e
-                  WHERE ((e.environment = chosen.environment) AND (e.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '61 days'::interval)))
+                  WHERE ((e.environment = chosen.environment) AND (e.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '1464:00:00'::interval)))
                 ), returned AS (
                  SELECT t.link,
                     t.later
@@ -17511,6 +17510,20 @@ CREATE TRIGGER system_settings_no_truncate BEFORE TRUNCATE ON public.system_sett
 --
 
 COMMENT ON TRIGGER system_settings_no_truncate ON public.system_settings IS 'cf8545d50213f89dc7bdd3e26a9a56a546479de0';
+
+
+--
+-- Name: system_settings system_settings_practice_timezone_is_known; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER system_settings_practice_timezone_is_known AFTER INSERT OR UPDATE OF value ON public.system_settings FOR EACH ROW WHEN (((new.key = 'practice_timezone'::text) AND (NOT public.is_time_zone(COALESCE((new.value #>> '{}'::text[]), ''::text))))) EXECUTE FUNCTION public.refuse('system_settings_practice_timezone_is_known', 'value', 'The server does not know this time zone');
+
+
+--
+-- Name: TRIGGER system_settings_practice_timezone_is_known ON system_settings; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TRIGGER system_settings_practice_timezone_is_known ON public.system_settings IS '6c02b2d4fc6c51e979c83a055b89c998135643e3';
 
 
 --

@@ -11,7 +11,8 @@ APPOINTMENT_PARTS = {
     "appointment_key": "coalesce('lead:' || a.lead_id, 'user:' || a.client_user_id)",
 }
 
-# Each step is the first of its name not before the previous step, within 7 days of the start.
+# Each step is the first of its name not before the previous step, within 7 days of the start. They
+# are written in hours: a day of an interval is as long as that of the session's time zone.
 # "free" are confirmations that pass the step "paid" too: of a free session, or of one with a
 # payment recorded by staff. The event does not name its appointment. Time and service identify it,
 # and among several of them the appointment of the same subject is chosen.
@@ -33,12 +34,12 @@ events AS MATERIALIZED (
           WHERE e.event_name IN ('booking_start', 'booking_slot_selected', 'booking_paid',
                                  'booking_confirmed')
             AND e.environment = {environment}
-            AND e.occurred_at >= {begins} AND e.occurred_at < {ends} + interval '7 days'
+            AND e.occurred_at >= {begins} AND e.occurred_at < {ends} + interval '168 hours'
           OFFSET 0) e
     LEFT JOIN public.services s ON s.id::text = e.service_id LEFT JOIN identifiers i USING (key)
 ),
 started AS MATERIALIZED (
-    SELECT DISTINCT ON (subject) *, occurred_at + interval '7 days' AS until FROM events
+    SELECT DISTINCT ON (subject) *, occurred_at + interval '168 hours' AS until FROM events
     WHERE event_name = 'booking_start' AND occurred_at < {ends} AND subject IS NOT NULL
     ORDER BY subject, occurred_at, id
 ),
@@ -118,7 +119,7 @@ PAYMENTS = Metric(
     "payments",
     """
 SELECT CASE WHEN p.status IN ('failed', 'canceled') THEN coalesce(p.failure_category, 'unknown')
-            WHEN p.status = 'pending' AND a.hold_expires_at < {now} - interval '1 day'
+            WHEN p.status = 'pending' AND a.hold_expires_at < {now} - interval '24 hours'
             THEN 'timeout' END AS category,
        count(*) AS payments
 FROM public.payments p JOIN public.appointments a ON a.id = p.appointment_id

@@ -16,6 +16,8 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from ebalance.admin.dialogs import Dialog, ServiceActionAdmin, choice, service_action
 from ebalance.admin.options import ModelAdmin, ReadOnly, TabularInline
+from ebalance.db.zones import get_zone_info
+from ebalance.metrics import read_zone
 from ebalance.services import uuid_or_none
 
 from .errors import OutcomeTooEarly
@@ -124,10 +126,11 @@ class HandedBackDialog(Dialog):
 
 
 def only_of_the_day(request, rows: QuerySet, column: str) -> QuerySet:
-    """All rows for the owner, and those of today for the assistant."""
+    """All rows for the owner, and those of the practice's day for the assistant."""
     if "owner" in request.user.role_codes:
         return rows
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    today = timezone.localtime(timezone=get_zone_info(read_zone()))
+    midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
     return rows.filter(**{f"{column}__gte": midnight})
 
 

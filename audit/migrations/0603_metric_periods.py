@@ -1,15 +1,18 @@
 """Periods of the views of metrics, and a rule for the zone of the practice.
 
-Rollback note: run `DROP VIEW metric_periods; ALTER TABLE system_settings DROP CONSTRAINT
-system_settings_practice_timezone_is_iana_zone`; nothing is lost.
+Rollback note: run `DROP VIEW metric_periods; DROP TRIGGER system_settings_practice_timezone_is_known ON
+system_settings`; nothing is lost.
 """
 
 from pathlib import Path
 
+import pgtrigger.compiler
+import pgtrigger.migrations
 from django.conf import settings
 from django.db import migrations, models
 
 import ebalance.db.operations
+import ebalance.db.triggers.rule
 
 SQL = Path(__file__).parent / "sql"
 METRIC_PERIODS = (SQL / "0603_metric_periods.sql").read_text(encoding="utf-8")
@@ -48,23 +51,20 @@ class Migration(migrations.Migration):
             },
         ),
         ebalance.db.operations.CreateView("MetricPeriod", METRIC_PERIODS, security_invoker=False),
-        ebalance.db.operations.AddCheck(
+        pgtrigger.migrations.AddTrigger(
             model_name="systemsetting",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("key", "practice_timezone"), _negated=True),
-                    models.Func(
-                        models.Func(
-                            models.F("value"),
-                            output_field=models.TextField(),
-                            template="coalesce(%(expressions)s #>> '{}', '')",
-                        ),
-                        function="is_zone_form",
-                        output_field=models.BooleanField(),
-                    ),
-                    _connector="OR",
+            trigger=pgtrigger.compiler.Trigger(
+                name="system_settings_practice_timezone_is_known",
+                sql=ebalance.db.triggers.rule.RuleTriggerSql(
+                    condition="WHEN (NEW.key = 'practice_timezone' AND NOT public.is_time_zone(coalesce(NEW.value #>> '{}', '')))",
+                    execute="public.refuse('system_settings_practice_timezone_is_known', 'value', 'The server does not know this time zone')",
+                    func="",
+                    hash="6c02b2d4fc6c51e979c83a055b89c998135643e3",
+                    operation='INSERT OR UPDATE OF "value"',
+                    pgid="system_settings_practice_timezone_is_known",
+                    table="system_settings",
+                    when="AFTER",
                 ),
-                name="system_settings_practice_timezone_is_iana_zone",
             ),
         ),
     ]

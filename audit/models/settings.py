@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import pgtrigger
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from ebalance.db import auditing, lengths, rules, triggers
-from ebalance.db.fields import RestrictForeignKey, SingleLineTextField, updated_at
+from ebalance.db.fields import (
+    RestrictForeignKey,
+    SingleLineTextField,
+    updated_at,
+    validate_triggers,
+)
 from ebalance.db.schema.classification import by_staff, p0
 from ebalance.db.schema.retention import kept
-
-VALUE_AS_TEXT: Func = Func(
-    F("value"), template="coalesce(%(expressions)s #>> '{}', '')", output_field=models.TextField()
-)
+from ebalance.db.zones import find_zone
 
 
 class SystemSetting(models.Model):
@@ -50,12 +54,6 @@ class SystemSetting(models.Model):
                 _("Secrets are not kept here."),
                 field="key",
             ),
-            rules.Check(
-                "system_settings_practice_timezone_is_iana_zone",
-                ~Q(key="practice_timezone") | Q(rules.holds("is_zone_form", VALUE_AS_TEXT)),
-                _("Not the name of an IANA time zone, for example Europe/Moscow."),
-                field="value",
-            ),
             rules.finite("system_settings", "updated_at"),
         ]
         indexes = [
@@ -70,7 +68,20 @@ class SystemSetting(models.Model):
                 deleted="setting_removed",
             ),
             triggers.key_stays("system_settings", "key"),
+            triggers.Rule(
+                "system_settings_practice_timezone_is_known",
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("value"),
+                condition="NEW.key = 'practice_timezone' "
+                "AND NOT public.is_time_zone(coalesce(NEW.value #>> '{}', ''))",
+                message=gettext_noop("The server does not know this time zone"),
+                column="value",
+                broken=lambda row: row.key == "practice_timezone" and find_zone(row.value) is None,
+            ),
         ]
 
     def __str__(self) -> str:
         return self.key
+
+    def clean(self) -> None:
+        super().clean()
+        validate_triggers(self)

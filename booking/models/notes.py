@@ -81,4 +81,4 @@ class SessionNote(Entity):
         ]
 
     def __str__(self) -> str:
-        return str(self.pk)
+        return f"{self.created_at:%d.%m.%Y %H:%M} UTC"

@@ -207,10 +207,12 @@ def record_outcome(
 ) -> Appointment:
     """Record that a confirmed session was attended or not (no_show). Repeatable.
 
-    Raises OutcomeTooEarly before the start, TransitionRefused, InvalidInput, NotFound.
+    ``actor`` None is the system. Raises NotPermitted, OutcomeTooEarly before the start,
+    TransitionRefused, InvalidInput, NotFound.
     """
     check_attendance(outcome)
     check_reason(reason_category)
+    require_change(actor, Appointment)
     row = Chain.lock(appointment)[appointment]
     if row.status == "completed" and row.outcome == outcome:
         return refresh(appointment, row)

@@ -117,10 +117,9 @@ class Index(models.Index):
         return statement
 
 
-def holds(function: str, *fields: str | Func) -> Func:
+def holds(function: str, *fields: str) -> Func:
     """The condition ``function(fields…)`` of the kit's SQL functions (identity/migrations/sql)."""
-    arguments = (F(field) if isinstance(field, str) else field for field in fields)
-    return Func(*arguments, function=function, output_field=models.BooleanField())
+    return Func(*(F(f) for f in fields), function=function, output_field=models.BooleanField())
 
 
 def closed_set(table: str, field: str, members: type[models.TextChoices]) -> Check:

@@ -221,7 +221,7 @@ END""",
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_status_display()} {self.pk}"
+        return f"{self.get_status_display()} · {self.created_at:%d.%m.%Y}"
 
 
 class ErasureLedgerEntry(Entity):

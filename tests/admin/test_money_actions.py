@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib import admin
@@ -22,6 +23,7 @@ from tests.factories import (
     AvailabilitySlotFactory,
     PaymentFactory,
     RefundFactory,
+    SystemSettingFactory,
     UserFactory,
 )
 from tests.factories.booking import DEPOSIT, PRICE
@@ -182,6 +184,19 @@ def test_assistant_sees_the_money_of_the_day_only(as_role: Callable[[str], Clien
         form = SENT | {"amount": 1, "id": "0190c0de-0000-7000-8000-000000000000"}
         assert browser.post(dialog(old, "hand_back"), form).status_code == 404
         assert browser.post(dialog(refunds[0], "hand_back"), SENT).status_code == 404
+
+
+def test_day_of_the_assistant_is_that_of_the_practice(as_role: Callable[[str], Client]) -> None:
+    """The day of Kiritimati began ten hours before that of UTC."""
+    zone = ZoneInfo("Pacific/Kiritimati")
+    SystemSettingFactory(key="practice_timezone", value=zone.key)
+    midnight = now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = [
+        PaymentFactory(manual=True, amount=amount, created_at=midnight + timedelta(seconds=seconds))
+        for amount, seconds in ((11, -1), (13, 0))
+    ]
+    seen = as_role("assistant").get(page(Payment, "changelist")).context["cl"].result_list
+    assert [*seen] == rows[1:]
 
 
 def test_lists_of_money_name_the_client(owner: Client) -> None:

@@ -50,11 +50,12 @@ KEYS = [
 ]
 
 
-ZONE = "system_settings_practice_timezone_is_iana_zone"
+ZONE = "system_settings_practice_timezone_is_known"
 ZONES = [
     Case(str(value), SystemSettingFactory, {"key": key, "value": value}, rule)
     for key, value, rule in [
-        *[("practice_timezone", value, ZONE) for value in ("MSK+3", "", 3, [], ["UTC"], {})],
+        *[("practice_timezone", value, ZONE) for value in ("MSK+3", "Europe/Nowhere", "", 3)],
+        *[("practice_timezone", value, ZONE) for value in ([], ["UTC"], {})],
         *[("practice_timezone", value, None) for value in ("Asia/Vladivostok", "UTC")],
         ("another_setting", 3, None),
     ]

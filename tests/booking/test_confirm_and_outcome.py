@@ -11,7 +11,7 @@ from booking.errors import NotPaid, OutcomeTooEarly
 from booking.models import Appointment
 from booking.services import confirm_appointment, expire_holds, holds, record_outcome
 from crm.models import Lead
-from ebalance.services import InvalidInput, NotFound, TransitionRefused
+from ebalance.services import InvalidInput, NotFound, NotPermitted, TransitionRefused
 from tests.booking.outbox_assertions import (
     INVALID_TEXTS,
     at,
@@ -157,17 +157,19 @@ def test_outcome_is_recorded(outcome: str, reason: str | None, lead: str) -> Non
         record_outcome(row, outcome=outcome, reason_category="other")
 
 
-@loop_over(
-    ("role", "recorded"),
-    [("owner", "owner"), ("assistant", "assistant"), ("editor", "system"), ("client", "system")],
-)
-def test_outcome_records_the_role_of_the_actor(role: str, recorded: str) -> None:
-    row = confirmed()
-    record_outcome(
-        row, outcome="attended", actor=UserFactory(role=role), clock=at(row.start_at_utc)
-    )
-    assert row.outcome_recorded_by_role == recorded
-    assert tracked("appointment_outcome_recorded")[0]["recorded_by_role"] == recorded
+@loop_over("role", ["owner", "assistant", None])
+def test_outcome_records_the_role_of_the_actor(role: str | None) -> None:
+    row, actor = confirmed(), None if role is None else UserFactory(role=role)
+    record_outcome(row, outcome="attended", actor=actor, clock=at(row.start_at_utc))
+    assert row.outcome_recorded_by_role == (role or "system")
+    assert tracked("appointment_outcome_recorded")[0]["recorded_by_role"] == (role or "system")
+
+
+@loop_over("role", ["editor", "client"])
+def test_only_staff_of_the_schedule_record_an_outcome(role: str) -> None:
+    row, actor = confirmed(), UserFactory(role=role)
+    with refused(NotPermitted):
+        record_outcome(row, outcome="attended", actor=actor, clock=at(row.start_at_utc))
 
 
 def test_attendance_is_not_recorded_before_the_start() -> None:

@@ -36,7 +36,6 @@ ALLOWED = {
     "count the characters of a text": "length(text)",
     "read an array": "array_length(anyarray,integer) arraycontained(anyarray,anyarray) "
     "array_position(anycompatiblearray,anycompatible)",
-    "read a JSON value as text": "jsonb_extract_path_text(jsonb,text[])",
     "compare a text with a pattern of the rule": "textlike(text,text) textregexeq(text,text)",
     "fold letters by the locale with which the database was created": "lower(text)",
     "of this project, parsed when it was created: its calls are in the catalog": """

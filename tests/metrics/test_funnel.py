@@ -8,6 +8,7 @@ import pytest
 
 from ebalance.reports.figures import read_metrics
 from tests.rule_groups import loop_over
+from tests.support import execute
 
 from .rows import (
     OCTOBER,
@@ -225,3 +226,12 @@ def test_no_slots_counts_events() -> None:
             event(name, f"10-05 10:0{minute}", "browser-one")
     figures = read_metrics(period(*OCTOBER))["no_slots"]
     assert figures == {"starts": 3, "no_slots": 2, "waitlist": 1}
+
+
+def test_window_is_as_long_in_each_zone_of_the_session() -> None:
+    """New York turned its clocks back on 1 November: seven days there are 169 hours."""
+    event("booking_start", "10-28 10:00", "browser-a")
+    event("booking_slot_selected", "11-04 10:30", "browser-a")
+    assert funnel() == [1, 0, 0, 0]
+    execute("SET LOCAL TIME ZONE 'America/New_York'")
+    assert funnel() == [1, 0, 0, 0]

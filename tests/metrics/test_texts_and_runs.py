@@ -113,6 +113,13 @@ def test_question_rejected_after_an_approval_was_not_rejected_first() -> None:
     assert read("moderation")["rejected"] == 0
 
 
+def test_mean_hours_are_rounded_half_up() -> None:
+    """The mean of 20, 20, 20 and 24 minutes is 0.35 hours."""
+    for minute in (20, 20, 20, 24):
+        question("10-01 00:00", decided=f"10-01 00:{minute}", status="approved")
+    assert read("moderation")["mean_hours"] == 0.4
+
+
 def test_answer_counts_from_the_submission() -> None:
     question("10-01 00:00", decided="10-01 05:00", answered="11-02 00:00", status="answered")
     question("10-01 00:00", decided="10-01 05:00", answered="10-01 06:06", status="answered")

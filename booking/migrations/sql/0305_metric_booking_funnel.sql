@@ -41,12 +41,12 @@ events AS MATERIALIZED (
           WHERE e.event_name IN ('booking_start', 'booking_slot_selected', 'booking_paid',
                                  'booking_confirmed')
             AND e.environment = chosen.environment
-            AND e.occurred_at >= (chosen.first_day::timestamp AT TIME ZONE chosen.zone) AND e.occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) + interval '7 days'
+            AND e.occurred_at >= (chosen.first_day::timestamp AT TIME ZONE chosen.zone) AND e.occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) + interval '168 hours'
           OFFSET 0) e
     LEFT JOIN public.services s ON s.id::text = e.service_id LEFT JOIN identifiers i USING (key)
 ),
 started AS MATERIALIZED (
-    SELECT DISTINCT ON (subject) *, occurred_at + interval '7 days' AS until FROM events
+    SELECT DISTINCT ON (subject) *, occurred_at + interval '168 hours' AS until FROM events
     WHERE event_name = 'booking_start' AND occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) AND subject IS NOT NULL
     ORDER BY subject, occurred_at, id
 ),

@@ -1,7 +1,7 @@
 SELECT chosen.period, chosen.first_day, chosen.last_day, figures.*
 FROM public.metric_periods chosen CROSS JOIN LATERAL (
 SELECT CASE WHEN p.status IN ('failed', 'canceled') THEN coalesce(p.failure_category, 'unknown')
-            WHEN p.status = 'pending' AND a.hold_expires_at < now() - interval '1 day'
+            WHEN p.status = 'pending' AND a.hold_expires_at < now() - interval '24 hours'
             THEN 'timeout' END AS category,
        count(*) AS payments
 FROM public.payments p JOIN public.appointments a ON a.id = p.appointment_id

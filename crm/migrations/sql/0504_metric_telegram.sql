@@ -35,7 +35,7 @@ events AS MATERIALIZED (
           WHERE e.event_name IN ('cta_tg_click', 'tg_subscribe_confirmed',
                                  'tg_onboarding_completed', 'tg_series_stopped')
             AND e.environment = chosen.environment
-            AND e.occurred_at >= (chosen.first_day::timestamp AT TIME ZONE chosen.zone) AND e.occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) + interval '30 days'
+            AND e.occurred_at >= (chosen.first_day::timestamp AT TIME ZONE chosen.zone) AND e.occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) + interval '720 hours'
           OFFSET 0) e
     LEFT JOIN identifiers i USING (key)
 ),
@@ -45,12 +45,13 @@ clicks AS MATERIALIZED (
     ORDER BY link, occurred_at, id
 ),
 subscribed AS MATERIALIZED (
-    SELECT DISTINCT ON (e.link) e.link, e.occurred_at, c.occurred_at + interval '30 days' AS until,
+    SELECT DISTINCT ON (e.link) e.link, e.occurred_at,
+           c.occurred_at + interval '720 hours' AS until,
            (e.occurred_at AT TIME ZONE chosen.zone)::date AS day,
            c.subject AS click_subject, e.subject AS subject
     FROM clicks c JOIN events e USING (link)
     WHERE e.event_name = 'tg_subscribe_confirmed'
-      AND e.occurred_at BETWEEN c.occurred_at AND c.occurred_at + interval '30 days'
+      AND e.occurred_at BETWEEN c.occurred_at AND c.occurred_at + interval '720 hours'
     ORDER BY e.link, e.occurred_at, e.id
 ),
 members AS MATERIALIZED (
@@ -77,7 +78,7 @@ visits AS MATERIALIZED (
         'lead:' || e.lead_id, 'user:' || e.user_id, 'browser:' || e.anonymous_id) AS key
     FROM public.analytics_events e
     WHERE e.environment = chosen.environment
-      AND e.occurred_at >= (chosen.first_day::timestamp AT TIME ZONE chosen.zone) AND e.occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) + interval '61 days'
+      AND e.occurred_at >= (chosen.first_day::timestamp AT TIME ZONE chosen.zone) AND e.occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) + interval '1464 hours'
 ),
 returned AS (
     SELECT t.link, t.later FROM visits v JOIN targets t ON t.day = v.day AND t.key = v.key
