@@ -73,13 +73,20 @@ class BookingRequest:
         same = (
             same_key(self.service, earlier.service_id)
             and same_key(self.client, earlier.client_id)
-            and same_key(self.lead, earlier.lead_id)
+            and self.is_of_lead(earlier.lead_id)
             and (self.slot is None or same_key(self.slot, earlier.slot_id))
             and (self.start is None or self.start == earlier.start_at_utc)
         )
         if not same:
             raise IdempotencyConflict(appointment=earlier.pk)
         return earlier
+
+    def is_of_lead(self, stored: UUID | None) -> bool:
+        """Whether the lead is ``stored``, or was merged into it since."""
+        lead = uuid_or_none(self.lead)
+        while lead is not None and lead != stored:
+            lead = Lead.objects.filter(pk=lead).values_list("merged_into", flat=True).first()
+        return stored is None if self.lead is None else lead is not None
 
 
 @storable_arguments

@@ -21,6 +21,7 @@ from booking.errors import (
 from booking.models import Appointment
 from booking.services import book_appointment, bookings, cancel_appointment
 from crm.models import Lead
+from crm.services import merge_leads
 from ebalance.db.ids import uuid7
 from ebalance.services import IdempotencyConflict, InvalidInput, NotFound, Refused
 from tests.booking.outbox_assertions import (
@@ -261,6 +262,18 @@ def test_same_key_with_other_content_is_refused(other: dict[str, Any]) -> None:
     values = request()
     first = book_appointment(**values)
     values |= {name: value() for name, value in other.items()}
+    with refused(IdempotencyConflict, appointment=first.pk):
+        book_appointment(**values)
+
+
+def test_request_is_the_same_after_its_lead_was_merged() -> None:
+    lead, other = LeadFactory(), LeadFactory()
+    values = request(client=None, lead=lead)
+    first = book_appointment(**values)
+    for source, into in ((lead, other), (other, LeadFactory())):
+        merge_leads(source, into=into)
+        assert book_appointment(**values).pk == first.pk
+    values["lead"] = LeadFactory()
     with refused(IdempotencyConflict, appointment=first.pk):
         book_appointment(**values)
 
