@@ -24,7 +24,7 @@ from identity.errors import AccountErased
 from identity.models import ErasureLedgerEntry, ErasureRequest, User
 from tests.admin.test_person_actions import SURE, dialog
 from tests.booking.outbox_assertions import stored, writes_nothing
-from tests.db.test_roles import acting_as
+from tests.db.test_roles import acting_as, grant
 from tests.factories import AppointmentFactory, UserFactory
 from tests.support import execute
 
@@ -144,7 +144,12 @@ def test_direct_erasure_closes_the_request(boss: User) -> None:
 # -- as the application's role --------------------------------------------------------------------
 
 
-def test_command_needs_the_rights_of_the_owner(boss: User) -> None:
+@pytest.fixture
+def roles(db: None) -> None:
+    grant()
+
+
+def test_command_needs_the_rights_of_the_owner(roles: None, boss: User) -> None:
     request = request_erasure(UserFactory(), actor=boss)
     with acting_as(grants.APP), pytest.raises(CommandError, match="an erasure is for the owner"):
         run()
