@@ -7,8 +7,7 @@ that a busy or slow machine does not fail a test that is fast elsewhere:
   counts the time that a thread waits for a core, so this is known for exactly the time of the test;
 * slowness: the processor time of a fixed piece of work, the yardstick, against the reference.
 
-Under heavy contention the division is too rough, and the test is not judged. The same test measured
-twice differs by some tenths of a second, so only a time above the limit and its tolerance fails.
+Under heavy contention the division is too rough, and the test is not judged.
 
 A test's time is its call and the setup of its own fixtures. Fixtures of a wider scope (the database
 of a worker, the server of a module) do not count: which test pays for them depends on the order.
@@ -25,7 +24,6 @@ from typing import Any
 import pytest
 
 LIMIT = 1.0  # seconds
-TOLERANCE = 1.5  # a measurement fails a test above LIMIT * TOLERANCE
 MOST_CONTENTION = 2.0  # beyond it a test is not judged
 YARDSTICK_SECONDS = 0.075  # on the reference machine
 YARDSTICK_ROUNDS = 4_000_000
@@ -123,11 +121,11 @@ class DurationLimit:
             call.when == "call"
             and report.passed
             and not item.get_closest_marker("slow")
-            and self.taken.passed > LIMIT * TOLERANCE
+            and self.taken.passed > LIMIT
             and self.taken.contention <= MOST_CONTENTION
         ):
             seconds = seconds_on_reference(self.taken, yardstick())
-            if seconds > LIMIT * TOLERANCE:
+            if seconds > LIMIT:
                 report.outcome = "failed"
                 report.longrepr = (
                     f"{report.nodeid} takes {seconds:.1f} s (on the reference machine, idle; "

@@ -262,6 +262,7 @@ MISMATCHES: list[tuple[Any, str | None]] = [
 ]
 
 
+@pytest.mark.slow
 @loop_over(("amount", "currency"), MISMATCHES)
 @loop_over("is_due", [True, False])
 def test_impossible_refund_is_a_mismatch(amount: Any, currency: str | None, is_due: bool) -> None:

@@ -164,6 +164,7 @@ def test_role_given_back_does_not_revive_a_session(person: User) -> None:
     assert not is_in(client)
 
 
+@pytest.mark.slow
 def test_change_of_the_own_password_ends_the_other_sessions(person: User) -> None:
     this, other = sign_in(person), sign_in(person)
     form = {"new_password1": OTHER, "new_password2": OTHER}
@@ -200,6 +201,7 @@ def page_form(client: Client, person: User) -> tuple[str, dict[str, Any]]:
     return address, sent
 
 
+@pytest.mark.slow
 def test_own_address_changes_only_with_the_current_password(person: User) -> None:
     this, other = sign_in(person), sign_in(person)
     address, form = page_form(this, person)

@@ -483,6 +483,7 @@ def test_navigator_check_agrees_with_walking_every_path(config: dict[str, Any]) 
     assert (problems("navigator", config) == []) == is_right
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(navigators(sound=True), st.data())
 def test_each_defect_of_a_navigator_is_reported(config: dict[str, Any], data: Any) -> None:

@@ -372,6 +372,7 @@ def test_dry_run_warns_and_writes_nothing(project: Project, make: Callable[..., 
     assert not project.path("booking", f"{NEXT}_heading").exists()
 
 
+@pytest.mark.slow
 def test_migrations_are_written_without_a_server(tmp_path: Path, django_db_blocker: Any) -> None:
     stopped = connection.copy()
     stopped.settings_dict |= {"HOST": str(tmp_path), "BUNDLED": None}
