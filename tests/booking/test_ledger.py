@@ -45,7 +45,7 @@ from tests.services import committing
 
 pytestmark = pytest.mark.slow
 
-STEPS = int(os.environ.get("LEDGER_STEPS") or scaled(4_000))
+STEPS = int(os.environ.get("LEDGER_STEPS") or scaled(20_000))
 SEED = 2026
 STEPS_OF_A_HISTORY = 25
 NOW = datetime(2032, 3, 1, 7, tzinfo=UTC)
