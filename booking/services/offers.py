@@ -28,7 +28,7 @@ from ..models.exceptions import LONGEST_PERIOD
 YEARS = range(2, 9999)  # local times of other years may have no time in UTC
 
 type Hours = ScheduleRule | ScheduleException
-"""What offers times: working hours, or extra hours, which have no break."""
+"""Working hours have a break after each session, extra hours have none."""
 
 
 @dataclass(frozen=True, slots=True)
