@@ -7145,14 +7145,17 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                   WHERE (lead_identities.anonymous_id IS NOT NULL)
                   ORDER BY (lead_identities.anonymous_id COLLATE "C"), lead_identities.created_at, lead_identities.id)
                 ), identifiers(key, subject) AS MATERIALIZED (
-                 SELECT ('lead:'::text || current_leads.lead_id) AS "?column?",
-                    ('lead:'::text || current_leads.current_id) AS "?column?"
-                   FROM current_leads
-                UNION ALL
-                 SELECT i.key,
-                    ('lead:'::text || COALESCE(c_1.current_id, i.lead_id))
-                   FROM (identities i
-                     LEFT JOIN current_leads c_1 USING (lead_id))
+                 SELECT known.key,
+                    min(known.subject) AS min
+                   FROM ( SELECT ('lead:'::text || current_leads.lead_id) AS key,
+                            ('lead:'::text || current_leads.current_id) AS subject
+                           FROM current_leads
+                        UNION ALL
+                         SELECT i.key,
+                            ('lead:'::text || COALESCE(c_1.current_id, i.lead_id))
+                           FROM (identities i
+                             LEFT JOIN current_leads c_1 USING (lead_id))) known
+                  GROUP BY known.key
                 ), events AS MATERIALIZED (
                  SELECT e.id,
                     e.event_name,
@@ -8127,14 +8130,17 @@ CREATE VIEW public.metric_retention WITH (security_barrier='true') AS
                   WHERE (lead_identities.anonymous_id IS NOT NULL)
                   ORDER BY (lead_identities.anonymous_id COLLATE "C"), lead_identities.created_at, lead_identities.id)
                 ), identifiers(key, subject) AS MATERIALIZED (
-                 SELECT ('lead:'::text || current_leads.lead_id) AS "?column?",
-                    ('lead:'::text || current_leads.current_id) AS "?column?"
-                   FROM current_leads
-                UNION ALL
-                 SELECT i.key,
-                    ('lead:'::text || COALESCE(c_1.current_id, i.lead_id))
-                   FROM (identities i
-                     LEFT JOIN current_leads c_1 USING (lead_id))
+                 SELECT known.key,
+                    min(known.subject) AS min
+                   FROM ( SELECT ('lead:'::text || current_leads.lead_id) AS key,
+                            ('lead:'::text || current_leads.current_id) AS subject
+                           FROM current_leads
+                        UNION ALL
+                         SELECT i.key,
+                            ('lead:'::text || COALESCE(c_1.current_id, i.lead_id))
+                           FROM (identities i
+                             LEFT JOIN current_leads c_1 USING (lead_id))) known
+                  GROUP BY known.key
                 ), sessions AS MATERIALIZED (
                  SELECT COALESCE(i.subject, COALESCE(('lead:'::text || a.lead_id), ('user:'::text || a.client_user_id))) AS subject,
                     a.confirmed_at,
@@ -8496,33 +8502,29 @@ CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
                   WHERE (lead_identities.anonymous_id IS NOT NULL)
                   ORDER BY (lead_identities.anonymous_id COLLATE "C"), lead_identities.created_at, lead_identities.id)
                 ), identifiers(key, subject) AS MATERIALIZED (
-                 SELECT ('lead:'::text || current_leads.lead_id) AS "?column?",
-                    ('lead:'::text || current_leads.current_id) AS "?column?"
-                   FROM current_leads
-                UNION ALL
-                 SELECT i.key,
-                    ('lead:'::text || COALESCE(c.current_id, i.lead_id))
-                   FROM (identities i
-                     LEFT JOIN current_leads c USING (lead_id))
+                 SELECT known.key,
+                    min(known.subject) AS min
+                   FROM ( SELECT ('lead:'::text || current_leads.lead_id) AS key,
+                            ('lead:'::text || current_leads.current_id) AS subject
+                           FROM current_leads
+                        UNION ALL
+                         SELECT i.key,
+                            ('lead:'::text || COALESCE(c.current_id, i.lead_id))
+                           FROM (identities i
+                             LEFT JOIN current_leads c USING (lead_id))) known
+                  GROUP BY known.key
                 ), events AS MATERIALIZED (
                  SELECT e.id,
                     e.event_name,
                     e.occurred_at,
-                    e.link,
-                    COALESCE(i.subject, e.key) AS subject
-                   FROM (( SELECT e_1.id,
-                            e_1.event_name,
-                            e_1.occurred_at,
-                            (e_1.properties ->> 'deep_link_id'::text) AS link,
-                            COALESCE(('lead:'::text || e_1.lead_id), ('user:'::text || e_1.user_id), ('browser:'::text || e_1.anonymous_id)) AS key
-                           FROM public.analytics_events e_1
-                          WHERE ((e_1.event_name = ANY (ARRAY['cta_tg_click'::text, 'tg_subscribe_confirmed'::text, 'tg_onboarding_completed'::text, 'tg_series_stopped'::text])) AND (e_1.environment = chosen.environment) AND (e_1.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e_1.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '720:00:00'::interval)))
-                         OFFSET 0) e
-                     LEFT JOIN identifiers i USING (key))
+                    (e.properties ->> 'deep_link_id'::text) AS link,
+                    COALESCE(('lead:'::text || e.lead_id), ('user:'::text || e.user_id), ('browser:'::text || e.anonymous_id)) AS key
+                   FROM public.analytics_events e
+                  WHERE ((e.event_name = ANY (ARRAY['cta_tg_click'::text, 'tg_subscribe_confirmed'::text, 'tg_onboarding_completed'::text, 'tg_series_stopped'::text])) AND (e.environment = chosen.environment) AND (e.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '720:00:00'::interval)))
                 ), clicks AS MATERIALIZED (
                  SELECT DISTINCT ON (events.link) events.link,
                     events.occurred_at,
-                    events.subject
+                    events.key
                    FROM events
                   WHERE ((events.event_name = 'cta_tg_click'::text) AND (events.occurred_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)) AND (events.link IS NOT NULL))
                   ORDER BY events.link, events.occurred_at, events.id
@@ -8531,26 +8533,27 @@ CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
                     e.occurred_at,
                     (c.occurred_at + '720:00:00'::interval) AS until,
                     ((e.occurred_at AT TIME ZONE chosen.zone))::date AS day,
-                    c.subject AS click_subject,
-                    e.subject
+                    ARRAY[c.key, e.key] AS keys
                    FROM (clicks c
                      JOIN events e USING (link))
                   WHERE ((e.event_name = 'tg_subscribe_confirmed'::text) AND ((e.occurred_at >= c.occurred_at) AND (e.occurred_at <= (c.occurred_at + '720:00:00'::interval))))
                   ORDER BY e.link, e.occurred_at, e.id
                 ), members AS MATERIALIZED (
-                 SELECT subscribed.link,
-                    subscribed.occurred_at,
-                    subscribed.until,
-                    subscribed.day,
-                    subscribed.subject
-                   FROM subscribed
-                UNION
-                 SELECT subscribed.link,
-                    subscribed.occurred_at,
-                    subscribed.until,
-                    subscribed.day,
-                    subscribed.click_subject
-                   FROM subscribed
+                 SELECT DISTINCT s.link,
+                    s.occurred_at,
+                    s.until,
+                    s.day,
+                    COALESCE(i.subject, k.key) AS subject
+                   FROM ((subscribed s
+                     CROSS JOIN LATERAL unnest(s.keys) k(key))
+                     LEFT JOIN identifiers i USING (key))
+                ), without_link AS (
+                 SELECT e.event_name,
+                    e.occurred_at,
+                    COALESCE(i.subject, e.key) AS subject
+                   FROM (events e
+                     LEFT JOIN identifiers i USING (key))
+                  WHERE (e.link IS NULL)
                 ), following(link, event_name) AS (
                  SELECT e.link,
                     e.event_name
@@ -8561,45 +8564,38 @@ CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
                  SELECT m.link,
                     e.event_name
                    FROM (members m
-                     JOIN events e USING (subject))
-                  WHERE ((e.link IS NULL) AND ((e.occurred_at >= m.occurred_at) AND (e.occurred_at <= m.until)))
-                ), targets AS MATERIALIZED (
-                 SELECT m.link,
-                    (m.day + n.later) AS day,
-                    n.later,
-                    m.key
-                   FROM (( SELECT subscribed.link,
-                            subscribed.day,
-                            ('link:'::text || subscribed.link) AS key
-                           FROM subscribed
-                        UNION
-                         SELECT members.link,
-                            members.day,
-                            members.subject
+                     JOIN without_link e USING (subject))
+                  WHERE ((e.occurred_at >= m.occurred_at) AND (e.occurred_at <= m.until))
+                ), keys AS MATERIALIZED (
+                 SELECT known.key,
+                    array_agg(known.link) AS links,
+                    array_agg(known.day) AS days
+                   FROM ( SELECT members.subject AS key,
+                            members.link,
+                            members.day
                            FROM members
-                        UNION
-                         SELECT m_1.link,
-                            m_1.day,
-                            i.key
-                           FROM (members m_1
-                             JOIN identifiers i USING (subject))) m
-                     CROSS JOIN ( VALUES (1), (7), (30)) n(later))
-                ), visits AS MATERIALIZED (
+                        UNION ALL
+                         SELECT i.key,
+                            m.link,
+                            m.day
+                           FROM (members m
+                             JOIN identifiers i USING (subject))) known
+                  GROUP BY known.key
+                ), visits AS (
                  SELECT ((e.occurred_at AT TIME ZONE chosen.zone))::date AS day,
-                    ('link:'::text || (e.properties ->> 'deep_link_id'::text)) AS link_key,
-                    COALESCE(('lead:'::text || e.lead_id), ('user:'::text || e.user_id), ('browser:'::text || e.anonymous_id)) AS key
-                   FROM public.analytics_events e
-                  WHERE ((e.environment = chosen.environment) AND (e.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '1464:00:00'::interval)))
+                    (k.links || s.link) AS links,
+                    (k.days || s.day) AS days
+                   FROM ((public.analytics_events e
+                     LEFT JOIN keys k ON ((k.key = COALESCE(('lead:'::text || e.lead_id), ('user:'::text || e.user_id), ('browser:'::text || e.anonymous_id)))))
+                     LEFT JOIN subscribed s ON ((s.link = (e.properties ->> 'deep_link_id'::text))))
+                  WHERE ((e.environment = chosen.environment) AND ((k.key IS NOT NULL) OR (s.link IS NOT NULL)) AND (e.occurred_at >= ((chosen.first_day)::timestamp without time zone AT TIME ZONE chosen.zone)) AND (e.occurred_at < ((((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone) + '1464:00:00'::interval)))
+                 OFFSET 0
                 ), returned AS (
-                 SELECT t.link,
-                    t.later
+                 SELECT DISTINCT s.link,
+                    (v.day - s.day) AS later
                    FROM (visits v
-                     JOIN targets t ON (((t.day = v.day) AND (t.key = v.key))))
-                UNION
-                 SELECT t.link,
-                    t.later
-                   FROM (visits v
-                     JOIN targets t ON (((t.day = v.day) AND (t.key = v.link_key))))
+                     CROSS JOIN LATERAL UNNEST(v.links, v.days) s(link, day))
+                  WHERE ((v.days && ARRAY[(v.day - 1), (v.day - 7), (v.day - 30)]) AND ((v.day - s.day) = ANY (ARRAY[1, 7, 30])))
                 )
          SELECT ( SELECT count(*) AS count
                    FROM clicks) AS clicks,

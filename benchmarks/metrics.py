@@ -63,23 +63,28 @@ FILL = [
                'browser-' || n
         FROM generate_series(1, {PEOPLE} * 6 / 10) n WHERE n % 50 <> 0""",
     # Every 20 minutes one event of each person in turn, in three kinds of knowledge about them.
+    # Events have a link if the tracking plan gives them one.
     f"""INSERT INTO analytics_events (schema_version, event_name, event_version, event_id,
             occurred_at, source, environment, session_id, anonymous_id, user_id, lead_id,
             acquisition, properties)
-        SELECT '1.0', (string_to_array('{NAMES}', ','))[1 + (n * 37 + n / 100) % 100], 1,
-               gen_random_uuid(),
+        SELECT '1.0', s.name, 1, gen_random_uuid(),
                now() - interval '395 days' * (n::float / {EVENTS}), 'backend', 'dev',
                {KEY.format("visit", "(n / 4)")},
                CASE WHEN p % 3 <> 0 THEN 'browser-' || p END,
                CASE WHEN p % 3 = 1 AND p <= {PEOPLE} / 3 THEN {USER.format("p")} END,
                CASE WHEN p % 3 = 0 THEN {LEAD.format("p")} END,
                '{{"entry_point": "seo"}}',
-               jsonb_build_object('topic', 'anxiety', 'service_id', {SERVICE.format("n")},
-                   'format', 'online', 'deep_link_id', 'link-' || (n / 30),
+               jsonb_strip_nulls(jsonb_build_object('topic', 'anxiety',
+                   'service_id', {SERVICE.format("n")}, 'format', 'online',
+                   'deep_link_id',
+                       CASE WHEN linked.event_name IS NOT NULL THEN 'link-' || n / 30 END,
                    'appointment_start_at', to_char(date_trunc('hour', now())
-                       - interval '1 hour' * (n % 9000), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
-        FROM (SELECT n, 1 + (n::bigint * 7919 / 13) % {PEOPLE} AS p
-              FROM generate_series(0, {EVENTS} - 1) n) s""",
+                       - interval '1 hour' * (n % 9000), 'YYYY-MM-DD"T"HH24:MI:SS"Z"')))
+        FROM (SELECT n, 1 + (n::bigint * 7919 / 13) % {PEOPLE} AS p,
+                     (string_to_array('{NAMES}', ','))[1 + (n * 37 + n / 100) % 100] AS name
+              FROM generate_series(0, {EVENTS} - 1) n) s
+        LEFT JOIN tracking_event_params linked
+            ON linked.event_name = s.name AND linked.name = 'deep_link_id'""",
     f"""INSERT INTO appointments (id, service_id, client_user_id, lead_id, start_at_utc, end_at_utc,
             timezone, format, status, price_amount, confirmed_at, outcome, outcome_recorded_at,
             outcome_recorded_by_role, created_at)

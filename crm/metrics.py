@@ -8,7 +8,8 @@ from .cta import followed_by_cta
 
 # Tables of a WITH RECURSIVE. ``identifiers`` has the subject of each identifier that is known at a
 # lead, and of each merged lead. An identifier that several leads have means the lead with the
-# oldest identity.
+# oldest identity. Each key has one row. GROUP BY shows this to the planner, which would expect
+# millions of rows otherwise, and sort all events for a merge join.
 SUBJECTS = """
     merged (lead_id, into_id) AS (
         SELECT id, merged_into_id FROM public.leads WHERE merged_into_id IS NOT NULL
@@ -29,10 +30,12 @@ SUBJECTS = """
          ORDER BY anonymous_id COLLATE "C", created_at, id)
     ),
     identifiers (key, subject) AS MATERIALIZED (
-        SELECT 'lead:' || lead_id, 'lead:' || current_id FROM current_leads
-        UNION ALL
-        SELECT i.key, 'lead:' || coalesce(c.current_id, i.lead_id)
-        FROM identities i LEFT JOIN current_leads c USING (lead_id)
+        SELECT key, min(subject) FROM (
+            SELECT 'lead:' || lead_id AS key, 'lead:' || current_id AS subject FROM current_leads
+            UNION ALL
+            SELECT i.key, 'lead:' || coalesce(c.current_id, i.lead_id)
+            FROM identities i LEFT JOIN current_leads c USING (lead_id)
+        ) known GROUP BY key
     )
 """
 # For definitions over ``analytics_events e``. The key of an event is the first that it has: lead,
@@ -68,67 +71,71 @@ GROUP BY d.interactive_type, d.slug, d.topic_code ORDER BY d.interactive_type, d
 )
 
 # Counts links. An event without a link counts for the links whose click or subscription has the
-# same subject.
+# same subject. Events are read up to 61 days after the period: 30 days to subscribe and 30 to
+# return. ``keys`` has the subscriptions of each key, so that "visits" reads each event once.
 TELEGRAM = Metric(
     "telegram",
     """
 WITH RECURSIVE {subjects},
 events AS MATERIALIZED (
-    SELECT e.id, e.event_name, e.occurred_at, e.link, coalesce(i.subject, e.key) AS subject
-    FROM (SELECT e.id, e.event_name, e.occurred_at, e.properties->>'deep_link_id' AS link,
-                 {event_key} AS key
-          FROM public.analytics_events e
-          WHERE e.event_name IN ('cta_tg_click', 'tg_subscribe_confirmed',
-                                 'tg_onboarding_completed', 'tg_series_stopped')
-            AND e.environment = {environment}
-            AND e.occurred_at >= {begins} AND e.occurred_at < {ends} + interval '720 hours'
-          OFFSET 0) e
-    LEFT JOIN identifiers i USING (key)
+    SELECT e.id, e.event_name, e.occurred_at, e.properties->>'deep_link_id' AS link,
+           {event_key} AS key
+    FROM public.analytics_events e
+    WHERE e.event_name IN ('cta_tg_click', 'tg_subscribe_confirmed',
+                           'tg_onboarding_completed', 'tg_series_stopped')
+      AND e.environment = {environment}
+      AND e.occurred_at >= {begins} AND e.occurred_at < {ends} + interval '720 hours'
 ),
 clicks AS MATERIALIZED (
-    SELECT DISTINCT ON (link) link, occurred_at, subject FROM events
+    SELECT DISTINCT ON (link) link, occurred_at, key FROM events
     WHERE event_name = 'cta_tg_click' AND occurred_at < {ends} AND link IS NOT NULL
     ORDER BY link, occurred_at, id
 ),
 subscribed AS MATERIALIZED (
     SELECT DISTINCT ON (e.link) e.link, e.occurred_at,
            c.occurred_at + interval '720 hours' AS until,
-           (e.occurred_at AT TIME ZONE {zone})::date AS day,
-           c.subject AS click_subject, e.subject AS subject
+           (e.occurred_at AT TIME ZONE {zone})::date AS day, ARRAY[c.key, e.key] AS keys
     FROM clicks c JOIN events e USING (link)
     WHERE e.event_name = 'tg_subscribe_confirmed'
       AND e.occurred_at BETWEEN c.occurred_at AND c.occurred_at + interval '720 hours'
     ORDER BY e.link, e.occurred_at, e.id
 ),
 members AS MATERIALIZED (
-    SELECT link, occurred_at, until, day, subject FROM subscribed
-    UNION SELECT link, occurred_at, until, day, click_subject FROM subscribed
+    SELECT DISTINCT s.link, s.occurred_at, s.until, s.day, coalesce(i.subject, k.key) AS subject
+    FROM subscribed s CROSS JOIN LATERAL unnest(s.keys) AS k (key)
+    LEFT JOIN identifiers i USING (key)
+),
+without_link AS (
+    SELECT e.event_name, e.occurred_at, coalesce(i.subject, e.key) AS subject
+    FROM events e LEFT JOIN identifiers i USING (key) WHERE e.link IS NULL
 ),
 following (link, event_name) AS (
     SELECT e.link, e.event_name FROM subscribed s JOIN events e USING (link)
     WHERE e.occurred_at BETWEEN s.occurred_at AND s.until
     UNION
-    SELECT m.link, e.event_name FROM members m JOIN events e USING (subject)
-    WHERE e.link IS NULL AND e.occurred_at BETWEEN m.occurred_at AND m.until
+    SELECT m.link, e.event_name FROM members m JOIN without_link e USING (subject)
+    WHERE e.occurred_at BETWEEN m.occurred_at AND m.until
 ),
-targets AS MATERIALIZED (
-    SELECT m.link, m.day + n.later AS day, n.later, m.key
-    FROM (SELECT link, day, 'link:' || link AS key FROM subscribed
-          UNION SELECT link, day, subject FROM members
-          UNION SELECT m.link, m.day, i.key FROM members m JOIN identifiers i USING (subject)) m
-    CROSS JOIN (VALUES (1), (7), (30)) AS n (later)
+keys AS MATERIALIZED (
+    SELECT key, array_agg(link) AS links, array_agg(day) AS days
+    FROM (SELECT subject AS key, link, day FROM members
+          UNION ALL
+          SELECT i.key, m.link, m.day FROM members m JOIN identifiers i USING (subject)) known
+    GROUP BY key
 ),
-visits AS MATERIALIZED (
+visits AS (
     SELECT (e.occurred_at AT TIME ZONE {zone})::date AS day,
-           'link:' || (e.properties->>'deep_link_id') AS link_key, {event_key} AS key
-    FROM public.analytics_events e
-    WHERE e.environment = {environment}
+           k.links || s.link AS links, k.days || s.day AS days
+    FROM public.analytics_events e LEFT JOIN keys k ON k.key = {event_key}
+    LEFT JOIN subscribed s ON s.link = e.properties->>'deep_link_id'
+    WHERE e.environment = {environment} AND (k.key IS NOT NULL OR s.link IS NOT NULL)
       AND e.occurred_at >= {begins} AND e.occurred_at < {ends} + interval '1464 hours'
+    OFFSET 0
 ),
 returned AS (
-    SELECT t.link, t.later FROM visits v JOIN targets t ON t.day = v.day AND t.key = v.key
-    UNION
-    SELECT t.link, t.later FROM visits v JOIN targets t ON t.day = v.day AND t.key = v.link_key
+    SELECT DISTINCT s.link, v.day - s.day AS later
+    FROM visits v CROSS JOIN LATERAL unnest(v.links, v.days) AS s (link, day)
+    WHERE v.days && ARRAY[v.day - 1, v.day - 7, v.day - 30] AND v.day - s.day IN (1, 7, 30)
 )
 SELECT (SELECT count(*) FROM clicks) AS clicks,
        (SELECT count(*) FROM subscribed) AS subscribed,

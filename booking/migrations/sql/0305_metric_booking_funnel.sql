@@ -20,10 +20,12 @@ WITH RECURSIVE
          ORDER BY anonymous_id COLLATE "C", created_at, id)
     ),
     identifiers (key, subject) AS MATERIALIZED (
-        SELECT 'lead:' || lead_id, 'lead:' || current_id FROM current_leads
-        UNION ALL
-        SELECT i.key, 'lead:' || coalesce(c.current_id, i.lead_id)
-        FROM identities i LEFT JOIN current_leads c USING (lead_id)
+        SELECT key, min(subject) FROM (
+            SELECT 'lead:' || lead_id AS key, 'lead:' || current_id AS subject FROM current_leads
+            UNION ALL
+            SELECT i.key, 'lead:' || coalesce(c.current_id, i.lead_id)
+            FROM identities i LEFT JOIN current_leads c USING (lead_id)
+        ) known GROUP BY key
     )
 ,
 events AS MATERIALIZED (

@@ -20,70 +20,75 @@ WITH RECURSIVE
          ORDER BY anonymous_id COLLATE "C", created_at, id)
     ),
     identifiers (key, subject) AS MATERIALIZED (
-        SELECT 'lead:' || lead_id, 'lead:' || current_id FROM current_leads
-        UNION ALL
-        SELECT i.key, 'lead:' || coalesce(c.current_id, i.lead_id)
-        FROM identities i LEFT JOIN current_leads c USING (lead_id)
+        SELECT key, min(subject) FROM (
+            SELECT 'lead:' || lead_id AS key, 'lead:' || current_id AS subject FROM current_leads
+            UNION ALL
+            SELECT i.key, 'lead:' || coalesce(c.current_id, i.lead_id)
+            FROM identities i LEFT JOIN current_leads c USING (lead_id)
+        ) known GROUP BY key
     )
 ,
 events AS MATERIALIZED (
-    SELECT e.id, e.event_name, e.occurred_at, e.link, coalesce(i.subject, e.key) AS subject
-    FROM (SELECT e.id, e.event_name, e.occurred_at, e.properties->>'deep_link_id' AS link,
-                 coalesce(
+    SELECT e.id, e.event_name, e.occurred_at, e.properties->>'deep_link_id' AS link,
+           coalesce(
         'lead:' || e.lead_id, 'user:' || e.user_id, 'browser:' || e.anonymous_id) AS key
-          FROM public.analytics_events e
-          WHERE e.event_name IN ('cta_tg_click', 'tg_subscribe_confirmed',
-                                 'tg_onboarding_completed', 'tg_series_stopped')
-            AND e.environment = chosen.environment
-            AND e.occurred_at >= (chosen.first_day::timestamp AT TIME ZONE chosen.zone) AND e.occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) + interval '720 hours'
-          OFFSET 0) e
-    LEFT JOIN identifiers i USING (key)
+    FROM public.analytics_events e
+    WHERE e.event_name IN ('cta_tg_click', 'tg_subscribe_confirmed',
+                           'tg_onboarding_completed', 'tg_series_stopped')
+      AND e.environment = chosen.environment
+      AND e.occurred_at >= (chosen.first_day::timestamp AT TIME ZONE chosen.zone) AND e.occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) + interval '720 hours'
 ),
 clicks AS MATERIALIZED (
-    SELECT DISTINCT ON (link) link, occurred_at, subject FROM events
+    SELECT DISTINCT ON (link) link, occurred_at, key FROM events
     WHERE event_name = 'cta_tg_click' AND occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) AND link IS NOT NULL
     ORDER BY link, occurred_at, id
 ),
 subscribed AS MATERIALIZED (
     SELECT DISTINCT ON (e.link) e.link, e.occurred_at,
            c.occurred_at + interval '720 hours' AS until,
-           (e.occurred_at AT TIME ZONE chosen.zone)::date AS day,
-           c.subject AS click_subject, e.subject AS subject
+           (e.occurred_at AT TIME ZONE chosen.zone)::date AS day, ARRAY[c.key, e.key] AS keys
     FROM clicks c JOIN events e USING (link)
     WHERE e.event_name = 'tg_subscribe_confirmed'
       AND e.occurred_at BETWEEN c.occurred_at AND c.occurred_at + interval '720 hours'
     ORDER BY e.link, e.occurred_at, e.id
 ),
 members AS MATERIALIZED (
-    SELECT link, occurred_at, until, day, subject FROM subscribed
-    UNION SELECT link, occurred_at, until, day, click_subject FROM subscribed
+    SELECT DISTINCT s.link, s.occurred_at, s.until, s.day, coalesce(i.subject, k.key) AS subject
+    FROM subscribed s CROSS JOIN LATERAL unnest(s.keys) AS k (key)
+    LEFT JOIN identifiers i USING (key)
+),
+without_link AS (
+    SELECT e.event_name, e.occurred_at, coalesce(i.subject, e.key) AS subject
+    FROM events e LEFT JOIN identifiers i USING (key) WHERE e.link IS NULL
 ),
 following (link, event_name) AS (
     SELECT e.link, e.event_name FROM subscribed s JOIN events e USING (link)
     WHERE e.occurred_at BETWEEN s.occurred_at AND s.until
     UNION
-    SELECT m.link, e.event_name FROM members m JOIN events e USING (subject)
-    WHERE e.link IS NULL AND e.occurred_at BETWEEN m.occurred_at AND m.until
+    SELECT m.link, e.event_name FROM members m JOIN without_link e USING (subject)
+    WHERE e.occurred_at BETWEEN m.occurred_at AND m.until
 ),
-targets AS MATERIALIZED (
-    SELECT m.link, m.day + n.later AS day, n.later, m.key
-    FROM (SELECT link, day, 'link:' || link AS key FROM subscribed
-          UNION SELECT link, day, subject FROM members
-          UNION SELECT m.link, m.day, i.key FROM members m JOIN identifiers i USING (subject)) m
-    CROSS JOIN (VALUES (1), (7), (30)) AS n (later)
+keys AS MATERIALIZED (
+    SELECT key, array_agg(link) AS links, array_agg(day) AS days
+    FROM (SELECT subject AS key, link, day FROM members
+          UNION ALL
+          SELECT i.key, m.link, m.day FROM members m JOIN identifiers i USING (subject)) known
+    GROUP BY key
 ),
-visits AS MATERIALIZED (
+visits AS (
     SELECT (e.occurred_at AT TIME ZONE chosen.zone)::date AS day,
-           'link:' || (e.properties->>'deep_link_id') AS link_key, coalesce(
-        'lead:' || e.lead_id, 'user:' || e.user_id, 'browser:' || e.anonymous_id) AS key
-    FROM public.analytics_events e
-    WHERE e.environment = chosen.environment
+           k.links || s.link AS links, k.days || s.day AS days
+    FROM public.analytics_events e LEFT JOIN keys k ON k.key = coalesce(
+        'lead:' || e.lead_id, 'user:' || e.user_id, 'browser:' || e.anonymous_id)
+    LEFT JOIN subscribed s ON s.link = e.properties->>'deep_link_id'
+    WHERE e.environment = chosen.environment AND (k.key IS NOT NULL OR s.link IS NOT NULL)
       AND e.occurred_at >= (chosen.first_day::timestamp AT TIME ZONE chosen.zone) AND e.occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) + interval '1464 hours'
+    OFFSET 0
 ),
 returned AS (
-    SELECT t.link, t.later FROM visits v JOIN targets t ON t.day = v.day AND t.key = v.key
-    UNION
-    SELECT t.link, t.later FROM visits v JOIN targets t ON t.day = v.day AND t.key = v.link_key
+    SELECT DISTINCT s.link, v.day - s.day AS later
+    FROM visits v CROSS JOIN LATERAL unnest(v.links, v.days) AS s (link, day)
+    WHERE v.days && ARRAY[v.day - 1, v.day - 7, v.day - 30] AND v.day - s.day IN (1, 7, 30)
 )
 SELECT (SELECT count(*) FROM clicks) AS clicks,
        (SELECT count(*) FROM subscribed) AS subscribed,
