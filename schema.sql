@@ -7710,8 +7710,8 @@ CREATE VIEW public.metric_moderation WITH (security_barrier='true') AS
     figures.answer_mean_hours
    FROM (public.metric_periods chosen
      CROSS JOIN LATERAL ( WITH questions AS MATERIALIZED (
-                 SELECT round((EXTRACT(epoch FROM (q.moderated_at - q.submitted_at)) / (3600)::numeric), 6) AS hours,
-                    round((EXTRACT(epoch FROM (q.answered_at - q.submitted_at)) / (3600)::numeric), 6) AS answer_hours,
+                 SELECT round((EXTRACT(epoch FROM (q.moderated_at - q.submitted_at)) / (3600)::numeric), 15) AS hours,
+                    round((EXTRACT(epoch FROM (q.answered_at - q.submitted_at)) / (3600)::numeric), 15) AS answer_hours,
                     (q.moderated_at <= COALESCE(q.moderated_due_at, q.due_at)) AS is_within_due,
                     COALESCE(( SELECT (ugc_moderation_actions.action = 'reject'::text)
                            FROM public.ugc_moderation_actions
@@ -7769,14 +7769,14 @@ CREATE VIEW public.metric_moderation WITH (security_barrier='true') AS
             queue.overdue,
             queue.oldest_hours,
             (sum(decided.decided))::bigint AS decided,
-            ( SELECT round(round(avg(decisions.hours), 5), 1) AS round
+            ( SELECT round(round(avg(decisions.hours), 10), 1) AS round
                    FROM decisions) AS mean_hours,
-            ( SELECT round(round((percentile_cont((0.9)::double precision) WITHIN GROUP (ORDER BY ((decisions.hours)::double precision)))::numeric, 5), 1) AS round
+            ( SELECT round(round((percentile_cont((0.9)::double precision) WITHIN GROUP (ORDER BY ((decisions.hours)::double precision)))::numeric, 10), 1) AS round
                    FROM decisions) AS p90_hours,
             (sum(decided.within_due))::bigint AS within_due,
             (sum(decided.rejected))::bigint AS rejected,
             (sum(decided.crisis))::bigint AS crisis,
-            ( SELECT round(round(avg(answers.hours), 5), 1) AS round
+            ( SELECT round(round(avg(answers.hours), 10), 1) AS round
                    FROM answers) AS answer_mean_hours
            FROM (queue
              CROSS JOIN decided)

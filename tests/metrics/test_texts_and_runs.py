@@ -120,6 +120,14 @@ def test_mean_hours_are_rounded_half_up() -> None:
     assert read("moderation")["mean_hours"] == 0.4
 
 
+@pytest.mark.parametrize(("seconds", "hours"), [("02:59.999999", 0.0), ("03:00", 0.1)])
+def test_hours_just_below_a_half_are_rounded_down(seconds: str, hours: float) -> None:
+    when = f"10-01 00:{seconds}"
+    question("10-01 00:00", decided=when, answered=when, status="answered")
+    figures = read("moderation")
+    assert [figures[f"{name}_hours"] for name in ("mean", "p90", "answer_mean")] == [hours] * 3
+
+
 def test_answer_counts_from_the_submission() -> None:
     question("10-01 00:00", decided="10-01 05:00", answered="11-02 00:00", status="answered")
     question("10-01 00:00", decided="10-01 05:00", answered="10-01 06:06", status="answered")

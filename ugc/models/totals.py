@@ -50,7 +50,7 @@ def answer_hours(row: str) -> str:
 
 
 def _hours(interval: str) -> str:
-    return f"round(extract(epoch FROM {interval}) / 3600, 6)"
+    return f"round(extract(epoch FROM {interval}) / 3600, 15)"
 
 
 # -- of deleted questions --------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 SELECT chosen.period, chosen.first_day, chosen.last_day, figures.*
 FROM public.metric_periods chosen CROSS JOIN LATERAL (
 WITH questions AS MATERIALIZED (
-    SELECT round(extract(epoch FROM q.moderated_at - q.submitted_at) / 3600, 6) AS hours, round(extract(epoch FROM q.answered_at - q.submitted_at) / 3600, 6) AS answer_hours,
+    SELECT round(extract(epoch FROM q.moderated_at - q.submitted_at) / 3600, 15) AS hours, round(extract(epoch FROM q.answered_at - q.submitted_at) / 3600, 15) AS answer_hours,
            q.moderated_at <= coalesce(q.moderated_due_at, q.due_at) AS is_within_due, coalesce((SELECT action = 'reject' FROM ugc_moderation_actions WHERE ugc_type = 'anonymous_question' AND ugc_id = q.id AND action IN ('approve', 'reject') ORDER BY created_at, id LIMIT 1), q.status = 'rejected') AS is_rejected,
            'crisis' = ANY (q.trigger_flags) AS is_crisis
     FROM public.anonymous_questions q
@@ -29,11 +29,11 @@ queue AS (
     FROM public.anonymous_questions WHERE status IN ('pending', 'flagged')
 )
 SELECT queue, overdue, oldest_hours, sum(decided)::bigint AS decided,
-       (SELECT round(round(avg(hours), 5), 1) FROM decisions) AS mean_hours,
-       (SELECT round(round(percentile_cont(0.9) WITHIN GROUP (ORDER BY hours)::numeric, 5), 1)
+       (SELECT round(round(avg(hours), 10), 1) FROM decisions) AS mean_hours,
+       (SELECT round(round(percentile_cont(0.9) WITHIN GROUP (ORDER BY hours)::numeric, 10), 1)
         FROM decisions) AS p90_hours,
        sum(within_due)::bigint AS within_due, sum(rejected)::bigint AS rejected,
        sum(crisis)::bigint AS crisis,
-       (SELECT round(round(avg(hours), 5), 1) FROM answers) AS answer_mean_hours
+       (SELECT round(round(avg(hours), 10), 1) FROM answers) AS answer_mean_hours
 FROM queue CROSS JOIN decided GROUP BY queue, overdue, oldest_hours
 ) figures
