@@ -8543,9 +8543,13 @@ CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
                     s.occurred_at,
                     s.until,
                     s.day,
-                    COALESCE(i.subject, k.key) AS subject
-                   FROM ((subscribed s
-                     CROSS JOIN LATERAL unnest(s.keys) k(key))
+                    COALESCE(i.subject, s.key) AS subject
+                   FROM (( SELECT subscribed.link,
+                            subscribed.occurred_at,
+                            subscribed.until,
+                            subscribed.day,
+                            unnest(subscribed.keys) AS key
+                           FROM subscribed) s
                      LEFT JOIN identifiers i USING (key))
                 ), without_link AS (
                  SELECT e.event_name,

@@ -101,8 +101,8 @@ subscribed AS MATERIALIZED (
     ORDER BY e.link, e.occurred_at, e.id
 ),
 members AS MATERIALIZED (
-    SELECT DISTINCT s.link, s.occurred_at, s.until, s.day, coalesce(i.subject, k.key) AS subject
-    FROM subscribed s CROSS JOIN LATERAL unnest(s.keys) AS k (key)
+    SELECT DISTINCT s.link, s.occurred_at, s.until, s.day, coalesce(i.subject, s.key) AS subject
+    FROM (SELECT link, occurred_at, until, day, unnest(keys) AS key FROM subscribed) s
     LEFT JOIN identifiers i USING (key)
 ),
 without_link AS (
