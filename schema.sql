@@ -7158,7 +7158,10 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                   GROUP BY known.key
                 ), events AS MATERIALIZED (
                  SELECT e.id,
-                    e.event_name,
+                    (e.event_name = 'booking_start'::text) AS is_start,
+                    (e.event_name = 'booking_slot_selected'::text) AS is_slot,
+                    (e.event_name = 'booking_paid'::text) AS is_payment,
+                    (e.event_name = 'booking_confirmed'::text) AS is_confirmation,
                     e.occurred_at,
                     e.entry_point,
                     e.topic,
@@ -7183,7 +7186,10 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                      LEFT JOIN identifiers i USING (key))
                 ), started AS MATERIALIZED (
                  SELECT DISTINCT ON (events.subject) events.id,
-                    events.event_name,
+                    events.is_start,
+                    events.is_slot,
+                    events.is_payment,
+                    events.is_confirmation,
                     events.occurred_at,
                     events.entry_point,
                     events.topic,
@@ -7193,11 +7199,14 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                     events.subject,
                     (events.occurred_at + '168:00:00'::interval) AS until
                    FROM events
-                  WHERE ((events.event_name = 'booking_start'::text) AND (events.occurred_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)) AND (events.subject IS NOT NULL))
+                  WHERE (events.is_start AND (events.occurred_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)) AND (events.subject IS NOT NULL))
                   ORDER BY events.subject, events.occurred_at, events.id
                 ), selected AS MATERIALIZED (
                  SELECT DISTINCT ON (e.subject) e.id,
-                    e.event_name,
+                    e.is_start,
+                    e.is_slot,
+                    e.is_payment,
+                    e.is_confirmation,
                     e.occurred_at,
                     e.entry_point,
                     e.topic,
@@ -7208,11 +7217,14 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                     s_1.until
                    FROM (started s_1
                      JOIN events e USING (subject))
-                  WHERE ((e.event_name = 'booking_slot_selected'::text) AND ((e.occurred_at >= s_1.occurred_at) AND (e.occurred_at <= s_1.until)))
+                  WHERE (e.is_slot AND ((e.occurred_at >= s_1.occurred_at) AND (e.occurred_at <= s_1.until)))
                   ORDER BY e.subject, e.occurred_at, e.id
                 ), confirmations AS MATERIALIZED (
                  SELECT e.id,
-                    e.event_name,
+                    e.is_start,
+                    e.is_slot,
+                    e.is_payment,
+                    e.is_confirmation,
                     e.occurred_at,
                     e.entry_point,
                     e.topic,
@@ -7222,7 +7234,7 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                     e.subject
                    FROM (selected s_1
                      JOIN events e USING (subject))
-                  WHERE ((e.event_name = 'booking_confirmed'::text) AND ((e.occurred_at >= s_1.occurred_at) AND (e.occurred_at <= s_1.until)))
+                  WHERE (e.is_confirmation AND ((e.occurred_at >= s_1.occurred_at) AND (e.occurred_at <= s_1.until)))
                 ), agreed AS MATERIALIZED (
                  SELECT DISTINCT ON (e.id) e.id AS event_id,
                     a.id,
@@ -7255,7 +7267,10 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                   WHERE ((p_1.provider = 'manual'::text) AND (p_1.status = 'succeeded'::text))
                 ), paid AS MATERIALIZED (
                  SELECT DISTINCT ON (e.subject) e.id,
-                    e.event_name,
+                    e.is_start,
+                    e.is_slot,
+                    e.is_payment,
+                    e.is_confirmation,
                     e.occurred_at,
                     e.entry_point,
                     e.topic,
@@ -7266,12 +7281,15 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                     s_1.until
                    FROM (selected s_1
                      JOIN events e USING (subject))
-                  WHERE (((e.event_name = 'booking_paid'::text) OR ((e.event_name = 'booking_confirmed'::text) AND (e.id IN ( SELECT free.event_id
+                  WHERE ((e.is_payment OR (e.is_confirmation AND (e.id IN ( SELECT free.event_id
                            FROM free)))) AND ((e.occurred_at >= s_1.occurred_at) AND (e.occurred_at <= s_1.until)))
                   ORDER BY e.subject, e.occurred_at, e.id
                 ), confirmed AS MATERIALIZED (
                  SELECT DISTINCT ON (e.subject) e.id,
-                    e.event_name,
+                    e.is_start,
+                    e.is_slot,
+                    e.is_payment,
+                    e.is_confirmation,
                     e.occurred_at,
                     e.entry_point,
                     e.topic,
@@ -7281,7 +7299,7 @@ CREATE VIEW public.metric_booking_funnel WITH (security_barrier='true') AS
                     e.subject
                    FROM (paid p_1
                      JOIN events e USING (subject))
-                  WHERE ((e.event_name = 'booking_confirmed'::text) AND ((e.occurred_at >= p_1.occurred_at) AND (e.occurred_at <= p_1.until)))
+                  WHERE (e.is_confirmation AND ((e.occurred_at >= p_1.occurred_at) AND (e.occurred_at <= p_1.until)))
                   ORDER BY e.subject, e.occurred_at, e.id
                 )
          SELECT v.dimension,
@@ -7769,14 +7787,14 @@ CREATE VIEW public.metric_moderation WITH (security_barrier='true') AS
             queue.overdue,
             queue.oldest_hours,
             (sum(decided.decided))::bigint AS decided,
-            ( SELECT round(round(avg(decisions.hours), 10), 1) AS round
+            ( SELECT round(round(avg(decisions.hours), 12), 1) AS round
                    FROM decisions) AS mean_hours,
-            ( SELECT round(round((percentile_cont((0.9)::double precision) WITHIN GROUP (ORDER BY ((decisions.hours)::double precision)))::numeric, 10), 1) AS round
+            ( SELECT round(round((percentile_cont((0.9)::double precision) WITHIN GROUP (ORDER BY ((decisions.hours)::double precision)))::numeric, 12), 1) AS round
                    FROM decisions) AS p90_hours,
             (sum(decided.within_due))::bigint AS within_due,
             (sum(decided.rejected))::bigint AS rejected,
             (sum(decided.crisis))::bigint AS crisis,
-            ( SELECT round(round(avg(answers.hours), 10), 1) AS round
+            ( SELECT round(round(avg(answers.hours), 12), 1) AS round
                    FROM answers) AS answer_mean_hours
            FROM (queue
              CROSS JOIN decided)
@@ -8516,6 +8534,8 @@ CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
                 ), events AS MATERIALIZED (
                  SELECT e.id,
                     e.event_name,
+                    (e.event_name = 'cta_tg_click'::text) AS is_click,
+                    (e.event_name = 'tg_subscribe_confirmed'::text) AS is_subscription,
                     e.occurred_at,
                     (e.properties ->> 'deep_link_id'::text) AS link,
                     COALESCE(('lead:'::text || e.lead_id), ('user:'::text || e.user_id), ('browser:'::text || e.anonymous_id)) AS key
@@ -8526,7 +8546,7 @@ CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
                     events.occurred_at,
                     events.key
                    FROM events
-                  WHERE ((events.event_name = 'cta_tg_click'::text) AND (events.occurred_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)) AND (events.link IS NOT NULL))
+                  WHERE (events.is_click AND (events.occurred_at < (((chosen.last_day + 1))::timestamp without time zone AT TIME ZONE chosen.zone)) AND (events.link IS NOT NULL))
                   ORDER BY events.link, events.occurred_at, events.id
                 ), subscribed AS MATERIALIZED (
                  SELECT DISTINCT ON (e.link) e.link,
@@ -8536,7 +8556,7 @@ CREATE VIEW public.metric_telegram WITH (security_barrier='true') AS
                     ARRAY[c.key, e.key] AS keys
                    FROM (clicks c
                      JOIN events e USING (link))
-                  WHERE ((e.event_name = 'tg_subscribe_confirmed'::text) AND ((e.occurred_at >= c.occurred_at) AND (e.occurred_at <= (c.occurred_at + '720:00:00'::interval))))
+                  WHERE (e.is_subscription AND ((e.occurred_at >= c.occurred_at) AND (e.occurred_at <= (c.occurred_at + '720:00:00'::interval))))
                   ORDER BY e.link, e.occurred_at, e.id
                 ), members AS MATERIALIZED (
                  SELECT DISTINCT s.link,

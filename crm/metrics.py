@@ -38,6 +38,8 @@ SUBJECTS = """
         ) known GROUP BY key
     )
 """
+# A table of events has a column "is_…" for each name that is joined later. The planner expects half
+# of the rows for a boolean, but very few for a name, and then compares each row with each event.
 # For definitions over ``analytics_events e``. The key of an event is the first that it has: lead,
 # user, browser. Its subject is coalesce(identifiers.subject, key).
 EVENT_PARTS = {
@@ -78,8 +80,9 @@ TELEGRAM = Metric(
     """
 WITH RECURSIVE {subjects},
 events AS MATERIALIZED (
-    SELECT e.id, e.event_name, e.occurred_at, e.properties->>'deep_link_id' AS link,
-           {event_key} AS key
+    SELECT e.id, e.event_name, e.event_name = 'cta_tg_click' AS is_click,
+           e.event_name = 'tg_subscribe_confirmed' AS is_subscription, e.occurred_at,
+           e.properties->>'deep_link_id' AS link, {event_key} AS key
     FROM public.analytics_events e
     WHERE e.event_name IN ('cta_tg_click', 'tg_subscribe_confirmed',
                            'tg_onboarding_completed', 'tg_series_stopped')
@@ -88,7 +91,7 @@ events AS MATERIALIZED (
 ),
 clicks AS MATERIALIZED (
     SELECT DISTINCT ON (link) link, occurred_at, key FROM events
-    WHERE event_name = 'cta_tg_click' AND occurred_at < {ends} AND link IS NOT NULL
+    WHERE is_click AND occurred_at < {ends} AND link IS NOT NULL
     ORDER BY link, occurred_at, id
 ),
 subscribed AS MATERIALIZED (
@@ -96,7 +99,7 @@ subscribed AS MATERIALIZED (
            c.occurred_at + interval '720 hours' AS until,
            (e.occurred_at AT TIME ZONE {zone})::date AS day, ARRAY[c.key, e.key] AS keys
     FROM clicks c JOIN events e USING (link)
-    WHERE e.event_name = 'tg_subscribe_confirmed'
+    WHERE e.is_subscription
       AND e.occurred_at BETWEEN c.occurred_at AND c.occurred_at + interval '720 hours'
     ORDER BY e.link, e.occurred_at, e.id
 ),

@@ -128,6 +128,13 @@ def test_hours_just_below_a_half_are_rounded_down(seconds: str, hours: float) ->
     assert [figures[f"{name}_hours"] for name in ("mean", "p90", "answer_mean")] == [hours] * 3
 
 
+def test_mean_just_below_a_half_is_rounded_down() -> None:
+    for when in ("10-01 00:02:59.999999", *["10-01 00:03"] * 99):
+        question("10-01 00:00", decided=when, answered=when, status="answered")
+    figures = read("moderation")
+    assert (figures["mean_hours"], figures["answer_mean_hours"]) == (0.0, 0.0)
+
+
 def test_answer_counts_from_the_submission() -> None:
     question("10-01 00:00", decided="10-01 05:00", answered="11-02 00:00", status="answered")
     question("10-01 00:00", decided="10-01 05:00", answered="10-01 06:06", status="answered")

@@ -29,7 +29,11 @@ WITH RECURSIVE
     )
 ,
 events AS MATERIALIZED (
-    SELECT e.id, e.event_name, e.occurred_at, e.entry_point, e.topic, e.format, e.start_at,
+    SELECT e.id, e.event_name = 'booking_start' AS is_start,
+           e.event_name = 'booking_slot_selected' AS is_slot,
+           e.event_name = 'booking_paid' AS is_payment,
+           e.event_name = 'booking_confirmed' AS is_confirmation,
+           e.occurred_at, e.entry_point, e.topic, e.format, e.start_at,
            coalesce(e.service_slug, s.slug) AS service, coalesce(i.subject, e.key) AS subject
     FROM (SELECT e.id, e.event_name, e.occurred_at,
                  coalesce(e.properties->>'entry_point', e.acquisition->>'entry_point')
@@ -49,17 +53,17 @@ events AS MATERIALIZED (
 ),
 started AS MATERIALIZED (
     SELECT DISTINCT ON (subject) *, occurred_at + interval '168 hours' AS until FROM events
-    WHERE event_name = 'booking_start' AND occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) AND subject IS NOT NULL
+    WHERE is_start AND occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) AND subject IS NOT NULL
     ORDER BY subject, occurred_at, id
 ),
 selected AS MATERIALIZED (
     SELECT DISTINCT ON (e.subject) e.*, s.until FROM started s JOIN events e USING (subject)
-    WHERE e.event_name = 'booking_slot_selected' AND e.occurred_at BETWEEN s.occurred_at AND s.until
+    WHERE e.is_slot AND e.occurred_at BETWEEN s.occurred_at AND s.until
     ORDER BY e.subject, e.occurred_at, e.id
 ),
 confirmations AS MATERIALIZED (
     SELECT e.* FROM selected s JOIN events e USING (subject)
-    WHERE e.event_name = 'booking_confirmed' AND e.occurred_at BETWEEN s.occurred_at AND s.until
+    WHERE e.is_confirmation AND e.occurred_at BETWEEN s.occurred_at AND s.until
 ),
 agreed AS MATERIALIZED (
     SELECT DISTINCT ON (e.id) e.id AS event_id, a.id, a.price_amount
@@ -84,14 +88,13 @@ free (event_id) AS (
 ),
 paid AS MATERIALIZED (
     SELECT DISTINCT ON (e.subject) e.*, s.until FROM selected s JOIN events e USING (subject)
-    WHERE (e.event_name = 'booking_paid'
-           OR e.event_name = 'booking_confirmed' AND e.id IN (SELECT event_id FROM free))
+    WHERE (e.is_payment OR e.is_confirmation AND e.id IN (SELECT event_id FROM free))
       AND e.occurred_at BETWEEN s.occurred_at AND s.until
     ORDER BY e.subject, e.occurred_at, e.id
 ),
 confirmed AS MATERIALIZED (
     SELECT DISTINCT ON (e.subject) e.* FROM paid p JOIN events e USING (subject)
-    WHERE e.event_name = 'booking_confirmed' AND e.occurred_at BETWEEN p.occurred_at AND p.until
+    WHERE e.is_confirmation AND e.occurred_at BETWEEN p.occurred_at AND p.until
     ORDER BY e.subject, e.occurred_at, e.id
 )
 SELECT dimension, value, count(*) AS started, count(s.id) AS slot_selected, count(p.id) AS paid,

@@ -29,8 +29,9 @@ WITH RECURSIVE
     )
 ,
 events AS MATERIALIZED (
-    SELECT e.id, e.event_name, e.occurred_at, e.properties->>'deep_link_id' AS link,
-           coalesce(
+    SELECT e.id, e.event_name, e.event_name = 'cta_tg_click' AS is_click,
+           e.event_name = 'tg_subscribe_confirmed' AS is_subscription, e.occurred_at,
+           e.properties->>'deep_link_id' AS link, coalesce(
         'lead:' || e.lead_id, 'user:' || e.user_id, 'browser:' || e.anonymous_id) AS key
     FROM public.analytics_events e
     WHERE e.event_name IN ('cta_tg_click', 'tg_subscribe_confirmed',
@@ -40,7 +41,7 @@ events AS MATERIALIZED (
 ),
 clicks AS MATERIALIZED (
     SELECT DISTINCT ON (link) link, occurred_at, key FROM events
-    WHERE event_name = 'cta_tg_click' AND occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) AND link IS NOT NULL
+    WHERE is_click AND occurred_at < ((chosen.last_day + 1)::timestamp AT TIME ZONE chosen.zone) AND link IS NOT NULL
     ORDER BY link, occurred_at, id
 ),
 subscribed AS MATERIALIZED (
@@ -48,7 +49,7 @@ subscribed AS MATERIALIZED (
            c.occurred_at + interval '720 hours' AS until,
            (e.occurred_at AT TIME ZONE chosen.zone)::date AS day, ARRAY[c.key, e.key] AS keys
     FROM clicks c JOIN events e USING (link)
-    WHERE e.event_name = 'tg_subscribe_confirmed'
+    WHERE e.is_subscription
       AND e.occurred_at BETWEEN c.occurred_at AND c.occurred_at + interval '720 hours'
     ORDER BY e.link, e.occurred_at, e.id
 ),

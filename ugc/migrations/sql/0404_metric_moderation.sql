@@ -29,11 +29,11 @@ queue AS (
     FROM public.anonymous_questions WHERE status IN ('pending', 'flagged')
 )
 SELECT queue, overdue, oldest_hours, sum(decided)::bigint AS decided,
-       (SELECT round(round(avg(hours), 10), 1) FROM decisions) AS mean_hours,
-       (SELECT round(round(percentile_cont(0.9) WITHIN GROUP (ORDER BY hours)::numeric, 10), 1)
+       (SELECT round(round(avg(hours), 12), 1) FROM decisions) AS mean_hours,
+       (SELECT round(round(percentile_cont(0.9) WITHIN GROUP (ORDER BY hours)::numeric, 12), 1)
         FROM decisions) AS p90_hours,
        sum(within_due)::bigint AS within_due, sum(rejected)::bigint AS rejected,
        sum(crisis)::bigint AS crisis,
-       (SELECT round(round(avg(hours), 10), 1) FROM answers) AS answer_mean_hours
+       (SELECT round(round(avg(hours), 12), 1) FROM answers) AS answer_mean_hours
 FROM queue CROSS JOIN decided GROUP BY queue, overdue, oldest_hours
 ) figures
