@@ -57,11 +57,11 @@ def deliver_success(world: World, payment: Payment) -> Payment:
 
 
 def choose_receipt(world: World) -> str | None:
-    """The tax receipt: the practice has them since five weeks, and the latest are on their way."""
+    """The tax receipt: the practice has them since five weeks, those of a week are on their way."""
     age = world.now - world.time
     if age > timedelta(weeks=5):
         return None
-    if age < timedelta(days=3):
+    if age < timedelta(weeks=1):
         return "pending"
     return "canceled" if world.random.random() < 0.05 else "succeeded"
 
