@@ -13,6 +13,7 @@ APPOINTMENT_PARTS = {
 
 # Each step is the first of its name not before the previous step, within 7 days of the start. They
 # are written in hours: a day of an interval is as long as that of the session's time zone.
+# Columns "is_…" serve the planner as in crm/metrics.py.
 # "free" are confirmations that pass the step "paid" too: of a free session, or of one with a
 # payment recorded by staff. The event does not name its appointment. Time and service identify it,
 # and among several of them the appointment of the same subject is chosen.

@@ -38,8 +38,7 @@ SUBJECTS = """
         ) known GROUP BY key
     )
 """
-# A table of events has a column "is_…" for each name that is joined later. The planner expects half
-# of the rows for a boolean, but very few for a name, and then compares each row with each event.
+
 # For definitions over ``analytics_events e``. The key of an event is the first that it has: lead,
 # user, browser. Its subject is coalesce(identifiers.subject, key).
 EVENT_PARTS = {
@@ -75,6 +74,9 @@ GROUP BY d.interactive_type, d.slug, d.topic_code ORDER BY d.interactive_type, d
 # Counts links. An event without a link counts for the links whose click or subscription has the
 # same subject. Events are read up to 61 days after the period: 30 days to subscribe and 30 to
 # return. ``keys`` has the subscriptions of each key, so that "visits" reads each event once.
+# OFFSET 0 computes the day of an event once. Columns "is_…" replace conditions on
+# the name: the planner expects half of the rows for a boolean, and very few for a name. With few it
+# compares each row with each event.
 TELEGRAM = Metric(
     "telegram",
     """

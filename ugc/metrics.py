@@ -12,8 +12,8 @@ from .models.totals import (
     is_within_due,
 )
 
-# Hours have 15 places, so a mean is rounded to twelve places first: 0.35 is 0.4. A microsecond of
-# one question changes the mean of 500 questions by more.
+# Hours have 15 places, so a mean is rounded to twelve places first: 0.35 is 0.4. Twelve places show
+# a microsecond of one question among 500.
 # The queue is that of now. The other figures are of the questions first decided in the period, with
 # those that purge_expired and erase_user deleted.
 MODERATION = Metric(

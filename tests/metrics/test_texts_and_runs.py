@@ -121,7 +121,7 @@ def test_mean_hours_are_rounded_half_up() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "hours"), [("02:59.999999", 0.0), ("03:00", 0.1)])
-def test_hours_just_below_a_half_are_rounded_down(seconds: str, hours: float) -> None:
+def test_hours_are_rounded_once(seconds: str, hours: float) -> None:
     when = f"10-01 00:{seconds}"
     question("10-01 00:00", decided=when, answered=when, status="answered")
     figures = read("moderation")

@@ -57,7 +57,7 @@ def deliver_success(world: World, payment: Payment) -> Payment:
 
 
 def choose_receipt(world: World) -> str | None:
-    """The tax receipt: the practice has them since five weeks, those of a week are on their way."""
+    """The status of the tax receipt. The practice has issued receipts for five weeks."""
     age = world.now - world.time
     if age > timedelta(weeks=5):
         return None
