@@ -20,6 +20,7 @@ from tests.scale import scaled
 from .support import Project, one
 
 KILLS = 50
+SEEDS = (16, 17)  # of each part, for the workers of pytest-xdist
 TABLE = """
     CREATE TABLE parcels (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text, weight int)
 """
@@ -64,7 +65,10 @@ def shape(project: Project) -> list[str]:
         return schema_lines()
 
 
-def test_run_killed_at_random_times_is_finished(parcels: Project, databases: Databases) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_run_killed_at_random_times_is_finished(
+    seed: int, parcels: Project, databases: Databases
+) -> None:
     begun = parcels.database.name
 
     def start_again() -> None:
@@ -78,8 +82,8 @@ def test_run_killed_at_random_times_is_finished(parcels: Project, databases: Dat
     databases.drop(parcels.database.name)
 
     kills = 0
-    dice = random.Random(16)
-    while kills < scaled(KILLS):
+    dice = random.Random(seed)
+    while kills < scaled(KILLS // len(SEEDS)):
         start_again()
         for _ in range(dice.randint(1, 4)):
             run = parcels.start(environment="prod")
