@@ -15,6 +15,7 @@ from django.conf import settings
 from pytest_django.plugin import blocking_manager_key
 
 from ebalance.cli import explain
+from ebalance.db import walks
 from ebalance.db.encryption import keys
 from ebalance.dev import bundled
 from tests.advice import stop_if_undeclared
@@ -111,6 +112,23 @@ def django_db_setup(databases: Databases, django_db_blocker: Any) -> Iterator[No
         database = databases.clone()
     with default_connection_on(database):
         yield
+
+
+@pytest.fixture
+def timed_batches() -> None:
+    """Batches of walks have the time limits of production."""
+
+
+@pytest.fixture(autouse=True)
+def untimed_batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine makes no batch of a walk smaller, so tests may count its rows.
+
+    Tests of the time limits use ``timed_batches``.
+    """
+    if "timed_batches" not in request.fixturenames:
+        monkeypatch.setattr(walks, "TARGET", float("inf"))
+        for limits in (walks.BATCH_LIMITS, walks.ONE_ROW_LIMITS):
+            monkeypatch.setitem(limits, "statement_timeout", "60s")
 
 
 @pytest.fixture

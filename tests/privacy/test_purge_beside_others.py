@@ -173,9 +173,7 @@ def test_question_with_a_locked_answer_is_skipped(committed: Database) -> None:
     assert execute("SELECT FROM question_answers") == []
 
 
-def test_slow_batch_is_cancelled_and_made_smaller(
-    committed: Database,
-) -> None:
+def test_slow_batch_is_cancelled_and_made_smaller(committed: Database, timed_batches: None) -> None:
     """A session that needs one of the rows does not wait for the whole slow batch."""
     at = ago(days=31)
     for n in range(7):
