@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest.runner import runtestprotocol
+from _pytest.runner import runtestprotocol  # pytest has no public function that repeats a test
 
 LIMIT = 1.0  # seconds
 MOST_CONTENTION = 2.0  # beyond it a test is not judged
@@ -92,11 +92,10 @@ class DurationLimit:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
-        sentence = self._sentence(item, reports)
-        for _ in range(REPETITIONS):
-            if sentence:
-                sentence = self._sentence(item, runtestprotocol(item, log=False, nextitem=nextitem))
+        for _ in range(1 + REPETITIONS):
+            reports = runtestprotocol(item, log=False, nextitem=nextitem)
+            if not (sentence := self._sentence(item, reports)):
+                break
         for report in reports:
             if sentence and report.when == "call":
                 report.outcome, report.longrepr = "failed", sentence

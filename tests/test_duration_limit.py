@@ -37,6 +37,8 @@ def test_long_beside_another(): clock.advance(3, waiting=1)
 def test_on_a_busy_machine(): clock.advance(60, waiting=31)
 stalls = [5, 5, 0]
 def test_beside_stalls(own): clock.advance(stalls.pop(0))
+once = [5]
+def test_that_cannot_be_repeated(): clock.advance(once.pop())
 """
 CLOCK = """
 import builtins, time
@@ -71,7 +73,7 @@ def test_unmarked_test_over_the_limit_fails(
     pytester.makeconftest(CLOCK)
     pytester.makepyfile(TESTS)
     result = pytester.runpytest_subprocess("-p", "no:django", "-p", "no:cacheprovider")
-    result.assert_outcomes(failed=4, passed=6)
+    result.assert_outcomes(failed=5, passed=6)
     for name in ("long_call", "long_with_its_fixture", "long_beside_another"):
         result.stdout.fnmatch_lines([f"*test_{name} takes [12].? s*@pytest.mark.slow*"])
 
