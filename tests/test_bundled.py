@@ -455,6 +455,13 @@ def test_data_of_another_version_are_reported(folder: Path) -> None:
     assert "made by PostgreSQL 14" in refusal(folder / "data")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make files of another owner")
+def test_data_of_root_are_reported(folder: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "data" / "PG_VERSION").write_text("18\n")
+    assert "belongs to root, but PostgreSQL runs as" in refusal(folder / "data")
+
+
 def test_too_long_path_is_reported(folder: Path) -> None:
     assert "too long for PostgreSQL" in refusal(folder.joinpath(*["п" * 100] * 5, "data"))
 

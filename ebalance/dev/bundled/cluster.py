@@ -169,7 +169,8 @@ class Cluster:
         if owner != self.account.uid:
             raise BundledServerError(
                 f"The data folder {self.data_dir} belongs to {user_name(owner)}, "
-                f"but this command runs as {user_name(os.geteuid())}."
+                f"but PostgreSQL runs as {self.account.name}; "
+                "change the owner of the folder and its files."
             )
         version = (self.data_dir / "PG_VERSION").read_text().strip()
         if version != self.major:
