@@ -3747,9 +3747,11 @@ CREATE VIEW public.bookable_slots WITH (security_invoker='true') AS
                    FROM public.schedule_exceptions closed
                   WHERE ((closed.kind = 'closed'::text) AND ((closed.service_id = service.id) OR (closed.service_id IS NULL)) AND (closed.starts_on <= (((slot.end_at_utc AT TIME ZONE 'UTC'::text))::date + 1)) AND (closed.ends_on >= (((slot.start_at_utc AT TIME ZONE 'UTC'::text))::date - 1)) AND public.is_in_hours(closed.starts_on, closed.ends_on, closed.timezone, closed.start_local, closed.end_local, slot.start_at_utc, slot.end_at_utc)))))))) AND (NOT (EXISTS ( SELECT
            FROM public.appointments taking
-          WHERE ((taking.slot_id = slot.id) AND (taking.status = ANY (ARRAY['pending_payment'::text, 'paid'::text, 'confirmed'::text])) AND (NOT ((taking.status = 'pending_payment'::text) AND (taking.hold_expires_at <= clock."time"))))))) AND (NOT (EXISTS ( SELECT
+          WHERE ((taking.slot_id = slot.id) AND (taking.status = ANY (ARRAY['pending_payment'::text, 'paid'::text, 'confirmed'::text])) AND (NOT ((taking.status = 'pending_payment'::text) AND (taking.hold_expires_at <= clock."time"))))
+         OFFSET 0))) AND (NOT (EXISTS ( SELECT
            FROM public.appointments other
-          WHERE ((public.busy_range(other.start_at_utc, other.end_at_utc, (other.buffer_minutes)::integer) && public.busy_range(slot.start_at_utc, slot.end_at_utc, (slot.buffer_minutes)::integer)) AND (other.status = ANY (ARRAY['pending_payment'::text, 'paid'::text, 'confirmed'::text])) AND (NOT ((other.status = 'pending_payment'::text) AND (other.hold_expires_at <= clock."time"))))))) AND (NOT (EXISTS ( SELECT
+          WHERE ((public.busy_range(other.start_at_utc, other.end_at_utc, (other.buffer_minutes)::integer) && public.busy_range(slot.start_at_utc, slot.end_at_utc, (slot.buffer_minutes)::integer)) AND (other.status = ANY (ARRAY['pending_payment'::text, 'paid'::text, 'confirmed'::text])) AND (NOT ((other.status = 'pending_payment'::text) AND (other.hold_expires_at <= clock."time"))))
+         OFFSET 0))) AND (NOT (EXISTS ( SELECT
            FROM public.availability_slots blocked
           WHERE ((blocked.status = 'blocked'::text) AND (blocked.start_at_utc < slot.end_at_utc) AND (blocked.start_at_utc > (slot.start_at_utc - '12:00:00'::interval)) AND (blocked.end_at_utc > slot.start_at_utc))
          OFFSET 0))));

@@ -20,17 +20,20 @@ WHERE (slot.status = 'available'
               AND public.is_in_hours(closed.starts_on, closed.ends_on, closed.timezone,
                                      closed.start_local, closed.end_local,
                                      slot.start_at_utc, slot.end_at_utc)))
+  -- OFFSET: the index is read for each slot, instead of a join with all rows. The planner expects far
+  -- more slots than there are, and among such costs it sees no difference between index and table.
   AND NOT EXISTS (
       SELECT FROM public.appointments AS taking
       WHERE taking.slot_id = slot.id AND taking.status IN ('pending_payment', 'paid', 'confirmed')
-        AND NOT (taking.status = 'pending_payment' AND taking.hold_expires_at <= clock.time))
+        AND NOT (taking.status = 'pending_payment' AND taking.hold_expires_at <= clock.time)
+      OFFSET 0)
   AND NOT EXISTS (
       SELECT FROM public.appointments AS other
       WHERE public.busy_range(other.start_at_utc, other.end_at_utc, other.buffer_minutes)
             && public.busy_range(slot.start_at_utc, slot.end_at_utc, slot.buffer_minutes)
         AND other.status IN ('pending_payment', 'paid', 'confirmed')
-        AND NOT (other.status = 'pending_payment' AND other.hold_expires_at <= clock.time))
-  -- OFFSET: the index is read for each slot, instead of a join with all blocked slots.
+        AND NOT (other.status = 'pending_payment' AND other.hold_expires_at <= clock.time)
+      OFFSET 0)
   AND NOT EXISTS (
       SELECT FROM public.availability_slots AS blocked
       WHERE blocked.status = 'blocked'
