@@ -455,11 +455,13 @@ def test_data_of_another_version_are_reported(folder: Path) -> None:
     assert "made by PostgreSQL 14" in refusal(folder / "data")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make files of another owner")
-def test_data_of_root_are_reported(folder: Path) -> None:
+def test_data_of_another_owner_are_reported(folder: Path) -> None:
+    made = new_server(folder)
     (folder / "data").mkdir()
     (folder / "data" / "PG_VERSION").write_text("18\n")
-    assert "belongs to root, but PostgreSQL runs as" in refusal(folder / "data")
+    made.cluster.account.uid += 1
+    with pytest.raises(BundledServerError, match=r"belongs to .+, but PostgreSQL runs as"):
+        made.cluster.make()
 
 
 def test_too_long_path_is_reported(folder: Path) -> None:
