@@ -170,7 +170,7 @@ def test_view_offers_exactly_what_is_booked(seed: int) -> None:
 
 
 def test_plan_of_the_view_uses_indexes() -> None:
-    """The planner expects far more slots than there are, and still reads each by an index."""
+    """Slots and appointments, although the planner expects far more slots than there are."""
     service = ServiceFactory(published=True)
     ScheduleExceptionFactory()
     execute(

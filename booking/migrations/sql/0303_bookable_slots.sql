@@ -21,7 +21,7 @@ WHERE (slot.status = 'available'
                                      closed.start_local, closed.end_local,
                                      slot.start_at_utc, slot.end_at_utc)))
   -- OFFSET: the index is read for each slot, instead of a join with all rows. The planner expects far
-  -- more slots than there are, and among such costs it sees no difference between index and table.
+  -- more slots than there are, and treats plans whose costs differ by less than 1 % as equal.
   AND NOT EXISTS (
       SELECT FROM public.appointments AS taking
       WHERE taking.slot_id = slot.id AND taking.status IN ('pending_payment', 'paid', 'confirmed')
