@@ -22,6 +22,7 @@ from content.models import ContentItem
 from ebalance.db import checks
 from ebalance.db.apps import PROJECT_APPS
 from ebalance.db.ids import uuid7
+from ebalance.db.management.commands.grant_db_roles import DONE
 from ebalance.db.operations import CreateView
 from ebalance.db.schema import grants, roles
 from ebalance.db.schema.data_map import Column, Table, columns, tables, views
@@ -629,6 +630,11 @@ def test_server_log_is_set_to_hold_no_values(granted: Database) -> None:
             assert session.execute(f"SHOW {name}").fetchone() == (value,)
 
 
+def assert_granted(url: str) -> None:
+    result = manage("grant_db_roles", "--check", DATABASE_URL=url)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{DONE}\n", "")
+
+
 @pytest.mark.slow
 def test_check_before_the_first_run_names_everything(fresh_database: Database) -> None:
     result = manage("grant_db_roles", "--check", DATABASE_URL=fresh_database.url)
@@ -638,8 +644,7 @@ def test_check_before_the_first_run_names_everything(fresh_database: Database) -
     assert "run `manage.py grant_db_roles`" in result.stderr
     for _ in range(2):
         assert manage("grant_db_roles", DATABASE_URL=fresh_database.url).returncode == 0
-    result = manage("grant_db_roles", "--check", DATABASE_URL=fresh_database.url)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert_granted(fresh_database.url)
 
 
 @pytest.mark.slow
@@ -653,8 +658,7 @@ def test_member_of_the_owner_migrates_and_grants(fresh_database: Database) -> No
         session.execute("SET ROLE ebalance_owner; GRANT SELECT ON users TO ebalance_analyst")
     result = manage("grant_db_roles", DATABASE_URL=url)
     assert (result.returncode, result.stderr) == (0, "")
-    result = manage("grant_db_roles", "--check", DATABASE_URL=url)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert_granted(url)
 
 
 def test_unmigrated_column_is_reported() -> None:
@@ -715,8 +719,7 @@ def test_concurrent_runs_do_not_break_each_other(databases: Databases) -> None:
             _, errors = process.communicate(timeout=120)
             assert (process.returncode, errors) == (0, "")
         for database in made:
-            result = manage("grant_db_roles", "--check", DATABASE_URL=database.url)
-            assert (result.returncode, result.stderr) == (0, "")
+            assert_granted(database.url)
     finally:
         for database in made:
             databases.drop(database.name)

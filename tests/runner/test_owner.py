@@ -31,9 +31,13 @@ LEASES = (
 
 @pytest.fixture
 def plain_owner(databases: Databases) -> Iterator[str]:
-    """A role that may log in and nothing else."""
+    """A role without privileges.
+
+    Without LOGIN: `grant_db_roles --check`, also on another database, reports a role that logs in
+    as a member of the owner and has no time limits.
+    """
     name = f"plain_owner_{os.getpid()}"
-    databases.keeper.execute(f"CREATE ROLE {name} LOGIN")
+    databases.keeper.execute(f"CREATE ROLE {name}")
     yield name
     databases.keeper.execute(f"DROP ROLE {name}")
 
