@@ -64,6 +64,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(LeftProcesses(), "left-processes")
 
 
+# Modules with tests of minutes on a busy machine. At the end, one worker would run them while the
+# others have nothing left: pytest-xdist does not take the last two tests of a worker.
+LONGEST = {"test_ledger", "test_kills", "test_pooler", "test_machine", "test_rehearsal"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
 @contextlib.contextmanager
 def refusals_in_one_line() -> Iterator[None]:
     """End the run when the server cannot be used, instead of failing each test."""
