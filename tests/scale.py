@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# .ci/run sets 0.5, .ci/nightly 5; `make test-all` leaves it at 1.
+# EBALANCE_TEST_SCALE=5 makes each load test five times as long; the nightly run does so.
 SCALE = float(os.environ.get("EBALANCE_TEST_SCALE") or 1)
 
 

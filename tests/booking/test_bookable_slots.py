@@ -27,14 +27,13 @@ from tests.factories import (
     ServiceFactory,
     UserFactory,
 )
-from tests.scale import scaled
 from tests.services import execute
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 FIRST = datetime(2099, 1, 1, 10, tzinfo=UTC)
 NOW = datetime(2098, 1, 1, tzinfo=UTC)
-ROUNDS, STATES = scaled(10), 1000
+ROUNDS, STATES = 10, 1000
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 ZONES = ["UTC", "Europe/Moscow", "America/New_York", "Pacific/Kiritimati", "Asia/Kathmandu"]
 
