@@ -59,10 +59,11 @@ def main() -> None:
             queries = {
                 "bookable_slots": "bookable_slots",
                 "without OFFSET 0": f"({view.rstrip(';').replace('OFFSET 0', '')})",
-                "available slots": "availability_slots",
+                "available slots": "(SELECT * FROM availability_slots WHERE status = 'available')",
             }
             is_within = compare(db, queries, 30)
             compare(db, queries, 365)
+    print(f"bound of bookable_slots, 30 days {BOUND * 1000:15.1f} ms")
     sys.exit(not is_within)
 
 
@@ -72,12 +73,11 @@ def compare(db: psycopg.Connection, queries: dict[str, str], days: int) -> bool:
     counts = {}
     for _ in range(ROUNDS):
         for name, source in queries.items():
-            status = "status = 'available' AND" if source == "availability_slots" else ""
             start = time.perf_counter()
             counts[name] = len(
                 db.execute(
-                    f"SELECT start_at_utc FROM {source} slots WHERE {status} "
-                    f"start_at_utc BETWEEN now() AND now() + interval '{days} days'"
+                    f"SELECT start_at_utc FROM {source} slots WHERE start_at_utc BETWEEN "
+                    f"now() AND now() + interval '{days} days'"
                 ).fetchall()
             )
             times[name].append(time.perf_counter() - start)
