@@ -64,8 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(LeftProcesses(), "left-processes")
 
 
-# Modules with tests of minutes on a busy machine. At the end, one worker would run them while the
-# others have nothing left: pytest-xdist does not take the last two tests of a worker.
+# These modules take minutes on a busy machine, so they begin the run. At its end, one worker would
+# run them alone: pytest-xdist does not move the last two tests of a worker to another.
 LONGEST = {"test_ledger", "test_kills", "test_pooler", "test_machine", "test_rehearsal"}
 
 

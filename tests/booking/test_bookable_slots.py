@@ -170,7 +170,7 @@ def test_view_offers_exactly_what_is_booked(seed: int) -> None:
 
 
 def test_plan_of_the_view_uses_indexes() -> None:
-    """Slots and appointments, although the planner expects far more slots than there are."""
+    """It reads slots and appointments by index, although the planner expects too many slots."""
     service = ServiceFactory(published=True)
     ScheduleExceptionFactory()
     execute(

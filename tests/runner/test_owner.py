@@ -33,8 +33,8 @@ LEASES = (
 def plain_owner(databases: Databases) -> Iterator[str]:
     """A role without privileges.
 
-    Without LOGIN: `grant_db_roles --check`, also on another database, reports a role that logs in
-    as a member of the owner and has no time limits.
+    It has no LOGIN, because other tests use the server at the same time: `grant_db_roles --check`
+    reports each role that logs in as a member of the owner and has no time limits.
     """
     name = f"plain_owner_{os.getpid()}"
     databases.keeper.execute(f"CREATE ROLE {name}")
