@@ -29,6 +29,11 @@ ROOT = Path(settings.BASE_DIR)
 TEMPLATE_LOCK = 0x6562_616C_0002
 KEPT_TEMPLATES = 2  # another checkout on the same server may use its own
 CLONE_ATTEMPTS = 20  # PostgreSQL itself waits five seconds in each
+# Without the worker of autovacuum, which is listed as a session of the database too.
+OTHER_CLIENTS = """
+SELECT pid, application_name FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
 
 
 @dataclass(frozen=True)

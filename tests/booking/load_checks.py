@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg
 
-from tests.databases import Database
+from tests.databases import OTHER_CLIENTS, Database
 from tests.processes import eventually
 
 type Params = Sequence[object] | Mapping[str, object]
@@ -56,10 +56,6 @@ HAVING sum(p.amount - coalesce(returned.amount, 0)) NOT BETWEEN 0 AND price_amou
 OPEN_TRANSACTIONS = """
 SELECT state, query FROM pg_stat_activity
 WHERE datname = current_database() AND starts_with(state, 'idle in transaction')
-"""
-OTHER_SESSIONS = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
@@ -121,5 +117,5 @@ def insert_slots(
 def count_deadlocks(database: Database) -> int:
     """Count the deadlocks, retried or not. PostgreSQL counts those of a session when it ends."""
     with database.connect(autocommit=True) as connection:
-        assert eventually(lambda: keys(connection, OTHER_SESSIONS) == [0])
+        assert eventually(lambda: keys(connection, OTHER_CLIENTS) == [])
         return keys(connection, DEADLOCKS)[0]

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.databases import Database
+from tests.databases import OTHER_CLIENTS, Database
 from tests.processes import HANG_TIMEOUT, ROOT, environment, eventually, manage
 
 pytestmark = pytest.mark.slow
@@ -137,11 +137,7 @@ def test_killed_generation_writes_nothing(
             process.kill()
             process.communicate(timeout=HANG_TIMEOUT)
         holder.rollback()
-    others = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-        "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    )
-    assert eventually(lambda: count(admin, others) == 0)
+    assert eventually(lambda: admin.execute(OTHER_CLIENTS).fetchall() == [])
     assert (count_slots(admin), count_events(admin)) == (0, 0)
 
     again = manage(*ARGUMENTS, DATABASE_URL=fresh_database.url)
